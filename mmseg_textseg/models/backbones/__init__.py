@@ -1,0 +1,3 @@
+from .svla_encoder import SVLAEncoder
+
+__all__ = ['SVLAEncoder']

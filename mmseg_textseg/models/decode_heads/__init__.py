@@ -1,0 +1,3 @@
+from .full_scale_head import FullScaleHead
+
+__all__ = ['FullScaleHead']

@@ -1,0 +1,3 @@
+from .text_encoder_decoder import TextEncoderDecoder
+
+__all__ = ['TextEncoderDecoder']

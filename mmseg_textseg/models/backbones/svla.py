@@ -1,0 +1,145 @@
+"""Scale-aware vision-language attention (LSMS III-C) and its encoder block (III-B).
+
+B batch, C channels, H W size of a stage's map, N = H W pixels, T tokens, C_l text width.
+The modules and their names are those of MMSegmentation's MSCAN plus a language branch, so that
+SegNeXt weights fit key for key.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.models.backbones.mscan import MSCAAttention, MSCABlock
+
+from ..layers.norm import InstanceNorm
+from ..text_features import TextFeatures
+
+
+class LanguageBranch(nn.Module):
+    """Language-guided branch of SVLA, eq. 5-9: which words each pixel attends to.
+
+    Args:
+        channels: C of the map.
+        text_channels: C_l of the tokens.
+        scale: what the dot products are divided by: ``'text'`` sqrt(C_l) as printed in eq. 8,
+            ``'visual'`` sqrt(C) as in the precursor SLViT.
+    """
+
+    def __init__(self, channels: int, text_channels: int, scale: Literal['text', 'visual'] = 'text'):
+        super().__init__()
+        if scale not in ('text', 'visual'):
+            raise ValueError(f"scale must be 'text' or 'visual', got {scale!r}")
+        self.v1 = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm())
+        self.v2 = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm())
+        # A 1x1 convolution over tokens is a linear layer on their last dimension.
+        self.l1 = nn.Linear(text_channels, channels)
+        self.l2 = nn.Linear(text_channels, channels)
+        self.out = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm())
+        self.scale = 1 / math.sqrt(text_channels if scale == 'text' else channels)
+
+    def attention(self, pre: Tensor, text: TextFeatures) -> Tensor:
+        """Word weights of each pixel, eq. 7-8: (B, N, T); zero on padding, and for a sentence without tokens."""
+        batch, channels, height, width = pre.shape
+        # A view where the map is channels-last: (B, C, H, W) -> (B, N, C)
+        query = self.v1(pre).permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        score = torch.matmul(query, self.l1(text.tokens).transpose(1, 2)) * self.scale  # (B, N, T)
+        keep = text.mask[:, None, :]  # (B, 1, T)
+        # The lowest number instead of -inf: a row without any token must not become NaN.
+        score = score.masked_fill(~keep, torch.finfo(score.dtype).min)
+        return score.softmax(-1) * keep.to(score.dtype)
+
+    def forward(self, pre: Tensor, text: TextFeatures) -> Tensor:
+        """(B, C, H, W) -> Att_L of the same shape."""
+        batch, channels, height, width = pre.shape
+        words = torch.matmul(self.attention(pre, text), self.l2(text.tokens))  # (B, N, T) x (B, T, C) -> (B, N, C)
+        words = words.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+        return self.out(words) * self.v2(pre)  # the Pixel-Map, eq. 9
+
+
+class SVLA(MSCAAttention):
+    """Comprehensive attention, eq. 4 and 10.
+
+    Args:
+        channels: C of the map.
+        text_channels: C_l of the tokens; None builds no language branch.
+        kernel_sizes: lengths d_j of the strip convolutions, one ConvUnit each.
+        language_scale: see :class:`LanguageBranch`.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        text_channels: int | None,
+        kernel_sizes: Sequence[int] = (7, 11, 21),
+        language_scale: Literal['text', 'visual'] = 'text',
+    ):
+        even = [k for k in kernel_sizes if k % 2 == 0]
+        if even or not kernel_sizes:
+            raise ValueError(f'kernel_sizes must be odd and at least one, got {tuple(kernel_sizes)}')
+        super().__init__(channels, [5, *([1, k] for k in kernel_sizes)], [2, *([0, k // 2] for k in kernel_sizes)])
+        self.num_units = len(kernel_sizes)
+        self.language = None if text_channels is None else LanguageBranch(channels, text_channels, language_scale)
+
+    def forward(self, x: Tensor, text: TextFeatures | None = None) -> Tensor:
+        """V (B, C, H, W) -> F_att of the same shape."""
+        pre = self.conv0(x)
+        attention = pre
+        for unit in range(self.num_units):
+            strip = getattr(self, f'conv{unit}_2')(getattr(self, f'conv{unit}_1')(pre))
+            attention = attention + strip
+        if self.language is not None:
+            attention = attention + self.language(pre, text)
+        return self.conv3(attention) * x
+
+
+class SVLABlock(MSCABlock):
+    """Encoder block on maps; no flattening to tokens and back.
+
+    ``norm_position='pre'`` is SegNeXt's block (its weights belong to it) with SVLA as the attention;
+    ``'post'`` is eq. 2-3 as printed, F' = Norm(SVLA(V, L) + V), F = Norm(FFN(F') + F'), which has neither
+    the two 1x1 convolutions around the attention nor layer scale.
+
+    Args:
+        channels: C of the map.
+        text_channels: C_l, None for text-free.
+        kernel_sizes: ConvUnits of the attention.
+        mlp_ratio: hidden width of the feed-forward network over C.
+        drop_path: probability of skipping a branch in training.
+        norm_position: ``'pre'`` or ``'post'``.
+        language_scale: see :class:`LanguageBranch`.
+        norm_cfg: norm layer of the block.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        text_channels: int | None,
+        kernel_sizes: Sequence[int],
+        mlp_ratio: float,
+        drop_path: float,
+        norm_position: Literal['pre', 'post'],
+        language_scale: Literal['text', 'visual'],
+        norm_cfg: dict,
+    ):
+        super().__init__(channels, mlp_ratio=mlp_ratio, drop_path=drop_path, norm_cfg=norm_cfg)
+        self.norm_position = norm_position
+        svla = SVLA(channels, text_channels, kernel_sizes, language_scale)
+        if norm_position == 'pre':
+            self.attn.spatial_gating_unit = svla
+        else:
+            self.attn = nn.ModuleDict({'spatial_gating_unit': svla})
+            del self.layer_scale_1, self.layer_scale_2
+
+    def forward(self, x: Tensor, text: TextFeatures | None = None) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        if self.norm_position == 'post':
+            x = self.norm1(x + self.drop_path(self.attn['spatial_gating_unit'](x, text)))
+            return self.norm2(x + self.drop_path(self.mlp(x)))
+        y = self.norm1(x)
+        attended = self.attn.activation(self.attn.proj_1(y))
+        attended = self.attn.proj_2(self.attn.spatial_gating_unit(attended, text)) + y
+        x = x + self.drop_path(self.layer_scale_1[:, None, None] * attended)
+        return x + self.drop_path(self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x)))

@@ -1,0 +1,81 @@
+"""Weights that really arrive: a strict initializer for backbones."""
+
+import re
+from collections.abc import Sequence
+
+from mmengine.logging import print_log
+from mmengine.model import update_init_info
+from mmengine.registry import WEIGHT_INITIALIZERS
+from mmengine.runner.checkpoint import CheckpointLoader
+from torch import nn
+
+
+class WeightsError(RuntimeError):
+    """A checkpoint whose tensors do not fit the model; the message names the keys."""
+
+
+@WEIGHT_INITIALIZERS.register_module()
+class StrictPretrained:
+    """Load a checkpoint into a module, report every key, and fail where ``strict=False`` would be silent.
+
+    Used as ``init_cfg=dict(type='StrictPretrained', checkpoint=..., new=(...))``.
+
+    Args:
+        checkpoint: path or URL; a state dict, or a checkpoint holding one under ``state_dict``.
+        prefix: take only the keys under it, e.g. ``'backbone.'``.
+        new: regular expressions of this module's keys that the checkpoint cannot have (a branch that
+            is new); they keep their own initialisation. Any other absent key is an error.
+        map_location: as for ``torch.load``.
+    """
+
+    def __init__(self, checkpoint: str, prefix: str | None = None, new: Sequence[str] = (), map_location: str = 'cpu'):
+        self.checkpoint = checkpoint
+        self.prefix = prefix
+        self.new = tuple(new)
+        self.map_location = map_location
+
+    def __call__(self, module: nn.Module) -> None:
+        """Fill ``module``.
+
+        Raises:
+            WeightsError: no key matches, a key of the module is neither in the checkpoint nor ``new``,
+                or a tensor has another shape. The module is then left as it was.
+        """
+        loaded = CheckpointLoader.load_checkpoint(self.checkpoint, map_location=self.map_location, logger='current')
+        state = loaded.get('state_dict', loaded)
+        if self.prefix:
+            state = {k[len(self.prefix) :]: v for k, v in state.items() if k.startswith(self.prefix)}
+        own = module.state_dict()
+        matched = [k for k in own if k in state]
+        missing = [k for k in own if k not in state]
+        # Counters are bookkeeping: older checkpoints lack them, and they do not change what a network computes.
+        required = [
+            k for k in missing if not k.endswith('num_batches_tracked') and not any(re.search(p, k) for p in self.new)
+        ]
+        reshaped = [k for k in matched if own[k].shape != state[k].shape]
+        left = [k for k in state if k not in own]
+        where = f"'{self.checkpoint}'" + (f" under prefix '{self.prefix}'" if self.prefix else '')
+        name = type(module).__name__
+        if not matched:
+            raise WeightsError(
+                f'no key of {where} matches {name}. It holds {_some(list(state) or list(loaded))}; '
+                f'{name} needs {_some(list(own))}. Is a prefix such as "backbone." missing, or is it another model?'
+            )
+        if required or reshaped:
+            shapes = [f'{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}' for k in reshaped]
+            raise WeightsError(
+                f'{where} does not fill {name}: absent: {_some(required)}; of another shape: {_some(shapes)}. '
+                'Check that the variant (arch, widths, depths) is the one of the checkpoint.'
+            )
+        module.load_state_dict({k: state[k] for k in matched}, strict=False)
+        if hasattr(module, '_params_init_info'):
+            update_init_info(module, init_info=f'StrictPretrained: load from {self.checkpoint}')
+        print_log(
+            f'{name} from {where}: {len(matched)} keys matched; {len(missing)} of the model keep their own '
+            f'initialisation ({_some(missing)}); {len(left)} of the file not used ({_some(left)}).',
+            logger='current',
+        )
+
+
+def _some(keys: Sequence[str], most: int = 5) -> str:
+    return ', '.join(keys[:most]) + (f' and {len(keys) - most} more' if len(keys) > most else '') if keys else 'none'

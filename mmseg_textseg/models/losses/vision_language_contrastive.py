@@ -1,0 +1,165 @@
+"""Vision-language contrastive loss of LSMS (III-E, eq. 14), over all pairs, without a pair matrix.
+
+B images, C channels, P positive pixels of an image, Q negative ones.
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from mmseg.registry import MODELS
+
+# Pairs held at once: 4 MiB of float32 similarities. Smaller chunks make the matrix products too thin (at
+# 2**16 three times slower here), larger ones only cost memory.
+CHUNK_PAIRS = 1 << 20
+
+
+def _chunks(positives: int, negatives: int):
+    step = max(1, CHUNK_PAIRS // max(1, negatives))
+    return (slice(i, i + step) for i in range(0, positives, step))
+
+
+class _ImageLogProbability(torch.autograd.Function):
+    """log p_i of eq. 14's fraction for one image, (P,); similarities are recomputed in backward.
+
+    The gather, the normalisation and the pairs live inside one function, so that autograd keeps
+    nothing but its inputs and P log-sums.
+    """
+
+    @staticmethod
+    def forward(ctx, pixels: Tensor, language: Tensor, positive: Tensor, negative: Tensor, tau: float, unit: bool):
+        """pixels (N, C), language (C,), positive (P,) and negative (Q,) indices of pixels."""
+        p, n = pixels[positive], pixels[negative]
+        if unit:
+            p, n = F.normalize(p, dim=1), F.normalize(n, dim=1)
+        align = p @ language / tau  # (P,)
+        total = torch.empty_like(align)
+        for rows in _chunks(len(p), len(n)):
+            repel = (p[rows] @ n.T).div_(tau)  # (p, Q)
+            total[rows] = torch.logaddexp(align[rows], repel.logsumexp(1))
+        ctx.save_for_backward(pixels, language, positive, negative, total)
+        ctx.tau, ctx.unit = tau, unit
+        return align - total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        pixels, language, positive, negative, total = ctx.saved_tensors
+        tau, unit = ctx.tau, ctx.unit
+        p, n = pixels[positive], pixels[negative]
+        if unit:
+            p_norm, n_norm = (x.norm(dim=1, keepdim=True).clamp_(min=1e-12) for x in (p, n))
+            p, n = p.div_(p_norm), n.div_(n_norm)
+        grad = grad / tau
+        # d log p_i / d align_i = 1 - e^(align_i - total_i)
+        to_align = grad * (1 - (p @ language / tau - total).exp())  # (P,)
+        grad_language = to_align @ p
+        grad_p = torch.outer(to_align, language)
+        grad_n = torch.zeros_like(n)
+        for rows in _chunks(len(p), len(n)):
+            # d log p_i / d s_ij = -e^(s_ij - total_i)
+            repel = (p[rows] @ n.T).div_(tau).sub_(total[rows, None]).exp_().mul_(grad[rows, None])  # (p, Q)
+            grad_p[rows].addmm_(repel, n, alpha=-1)
+            grad_n.addmm_(repel.T, p[rows], alpha=-1)
+            del repel
+        if unit:
+            _through_normalise(grad_p, p, p_norm)
+            _through_normalise(grad_n, n, n_norm)
+        del p, n
+        out = torch.zeros_like(pixels)
+        out[positive] = grad_p
+        out[negative] = grad_n
+        return out, grad_language, None, None, None, None
+
+
+def _through_normalise(grad: Tensor, unit: Tensor, norm: Tensor) -> None:
+    """Gradient of x / |x|, in place: (g - u (u.g)) / |x|."""
+    grad.addcmul_(unit, (grad * unit).sum(1, keepdim=True), value=-1).div_(norm)
+
+
+def vision_language_contrastive_loss(
+    features: Tensor,
+    language: Tensor,
+    mask: Tensor,
+    tau: float = 0.1,
+    form: Literal['infonce', 'ratio'] = 'infonce',
+    normalize: bool = True,
+) -> Tensor:
+    """Pull an image's target pixels to its sentence, push them from the other pixels (eq. 14).
+
+        L = -1/P sum_i log r_i   (``'infonce'``)   or   -1/P sum_i r_i   (``'ratio'``, as printed)
+        r_i = e^(p_i.l/tau) / (e^(p_i.l/tau) + sum_j e^(p_i.n_j/tau))
+
+    Every pair counts. Memory beyond inputs and gradients is that of one gathered copy of the features.
+
+    Args:
+        features: final features (B, C, H, W).
+        language: projected mean of the tokens, L_avg (B, C).
+        mask: truth (B, H, W): bool, or 1 positive, 0 negative, anything else neither.
+        tau: temperature.
+        form: with or without the logarithm.
+        normalize: l2-normalise pixels and language.
+
+    Returns:
+        Scalar: mean over the batch; an image without positives or without negatives adds 0.
+    """
+    if form not in ('infonce', 'ratio'):
+        raise ValueError(f"form must be 'infonce' or 'ratio', got {form!r}")
+    if mask.shape != (features.shape[0], *features.shape[2:]):
+        raise ValueError(
+            f'mask must be (B, H, W) of the features {tuple(features.shape)}, got {tuple(mask.shape)}; '
+            'bring it to their size first'
+        )
+    dtype = torch.promote_types(features.dtype, torch.float32)
+    with torch.autocast(features.device.type, enabled=False):
+        words = language.to(dtype)
+        if normalize:
+            words = F.normalize(words, dim=1)
+        pixels = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, N, C): a view where channels are last
+        labels = mask.flatten(1)
+        loss = (pixels.sum() + words.sum()) * 0  # keeps both in the graph where no image has pairs
+        for image, word, label in zip(pixels, words, labels, strict=True):
+            positive = (label == 1).nonzero().squeeze(1)
+            negative = (label == 0).nonzero().squeeze(1)
+            if len(positive) == 0 or len(negative) == 0:
+                continue
+            log_ratio = _ImageLogProbability.apply(image.to(dtype), word, positive, negative, tau, normalize)
+            loss = loss - (log_ratio if form == 'infonce' else log_ratio.exp()).mean()
+        return loss / len(pixels)
+
+
+@MODELS.register_module()
+class VisionLanguageContrastiveLoss(nn.Module):
+    """:func:`vision_language_contrastive_loss` with the mask brought to the features' size.
+
+    Args:
+        tau: temperature, 0.1 in the paper.
+        form: ``'infonce'`` or ``'ratio'``.
+        normalize: l2-normalise features and language.
+        loss_weight: alpha of eq. 15, 0.125 in the paper.
+        loss_name: key in the log.
+    """
+
+    def __init__(
+        self,
+        tau: float = 0.1,
+        form: Literal['infonce', 'ratio'] = 'infonce',
+        normalize: bool = True,
+        loss_weight: float = 0.125,
+        loss_name: str = 'loss_con',
+    ):
+        super().__init__()
+        self.tau = tau
+        self.form = form
+        self.normalize = normalize
+        self.loss_weight = loss_weight
+        self.loss_name = loss_name
+
+    def forward(self, features: Tensor, language: Tensor, mask: Tensor) -> Tensor:
+        """Weighted scalar loss of features (B, C, h, w), language (B, C) and mask (B, H, W)."""
+        small = F.interpolate(mask[:, None].float(), size=features.shape[2:], mode='nearest-exact')[:, 0]
+        loss = vision_language_contrastive_loss(features, language, small, self.tau, self.form, self.normalize)
+        return self.loss_weight * loss

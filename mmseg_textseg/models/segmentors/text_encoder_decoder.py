@@ -1,0 +1,142 @@
+"""The segmentor that carries text: the one place where it is encoded and handed on."""
+
+import torch
+from torch import Tensor, nn
+
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.utils import OptConfigType, OptSampleList, SampleList, add_prefix
+
+from ..text_features import TextFeatures
+
+
+def uses_text(module: nn.Module) -> bool:
+    """Whether a part declares that its calls take ``text=``."""
+    return bool(getattr(module, 'uses_text', False))
+
+
+@MODELS.register_module()
+class TextEncoderDecoder(EncoderDecoder):
+    """``EncoderDecoder`` plus a text encoder.
+
+    ``text=TextFeatures`` reaches exactly the parts with ``uses_text = True``; a stock ResNet or UPerHead
+    never sees it. Token ids are read from the data samples' fields ``text_ids`` and ``text_mask`` (made by
+    ``TokenizeText`` and ``PackTextSegInputs``) and padded to the longest of the batch. In prediction a
+    sentence is encoded once, also for slide inference.
+
+    Args:
+        text_encoder: config of the text encoder; None for a text-free model.
+        channels_last: keep images, maps and weights channels-last, which strip convolutions gain most from.
+        **kwargs: of :class:`mmseg.models.EncoderDecoder`.
+
+    Raises:
+        ValueError: a part needs text and there is no encoder, an encoder serves no part, or widths differ.
+    """
+
+    def __init__(self, text_encoder: OptConfigType = None, channels_last: bool = True, **kwargs):
+        super().__init__(**kwargs)
+        self.text_encoder = None if text_encoder is None else MODELS.build(text_encoder)
+        self._check_text_parts()
+        self.channels_last = channels_last
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def _check_text_parts(self) -> None:
+        parts = {'backbone': self.backbone, 'neck': getattr(self, 'neck', None), 'decode_head': self.decode_head}
+        heads = getattr(self, 'auxiliary_head', None)
+        heads = heads if isinstance(heads, nn.ModuleList) else [heads]
+        parts.update({f'auxiliary_head[{i}]': head for i, head in enumerate(heads)})
+        readers = {name: part for name, part in parts.items() if part is not None and uses_text(part)}
+        if self.text_encoder is None and readers:
+            raise ValueError(
+                f'{", ".join(readers)} of this model needs text: set text_encoder=dict(type="BertTextEncoder", ...), '
+                'or build the text-free form (text_channels=None, loss_contrast=None)'
+            )
+        if self.text_encoder is not None and not readers:
+            raise ValueError(
+                'text_encoder is set but no part of the model uses text; set text_encoder=None, '
+                'or a backbone or head that takes text'
+            )
+        for name, part in readers.items():
+            width = getattr(part, 'text_channels', None)
+            if width is not None and width != self.text_encoder.out_channels:
+                raise ValueError(
+                    f'{name}.text_channels={width} but the text encoder is {self.text_encoder.out_channels} wide; '
+                    f'set text_channels={self.text_encoder.out_channels}'
+                )
+
+    def encode_text(self, data_samples: OptSampleList) -> TextFeatures | None:
+        """Encode the sentences of a batch; None in a text-free model.
+
+        Raises:
+            ValueError: a sample without tokens, or tokenised with another vocabulary.
+        """
+        if self.text_encoder is None:
+            return None
+        samples = data_samples or []
+        absent = [s.metainfo.get('img_path', f'sample {i}') for i, s in enumerate(samples) if 'text_ids' not in s]
+        if absent or not samples:
+            raise ValueError(
+                f'this model needs a sentence for every image; none for {", ".join(map(str, absent[:5])) or "the batch"}'
+                '. Put TokenizeText and PackTextSegInputs into the pipeline, or use TextSegInferencer'
+            )
+        for sample in samples:
+            made_by = sample.metainfo.get('tokenizer')
+            if made_by is not None and made_by != self.text_encoder.fingerprint:
+                raise ValueError(
+                    f'{sample.metainfo.get("img_path", "a sample")} was tokenised with {made_by}, the text encoder '
+                    f'expects {self.text_encoder.fingerprint}: give TokenizeText(tokenizer=...) the same source as '
+                    'model.text_encoder (tools/train.py does so by itself)'
+                )
+        ids = nn.utils.rnn.pad_sequence([s.text_ids for s in samples], batch_first=True)  # (B, T)
+        mask = nn.utils.rnn.pad_sequence([s.text_mask for s in samples], batch_first=True)
+        return self.text_encoder(ids, mask)
+
+    def extract_feat(self, inputs: Tensor, text: TextFeatures | None = None):
+        """Maps of the backbone and neck for images (B, 3, H, W)."""
+        if self.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        x = self.backbone(inputs, text=text) if uses_text(self.backbone) else self.backbone(inputs)
+        if self.with_neck:
+            x = self.neck(x, text=text) if uses_text(self.neck) else self.neck(x)
+        return x
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
+        """Logits of images or windows; ``predict`` has put the batch's text into the metas."""
+        text = batch_img_metas[0].get('text_features')
+        x = self.extract_feat(inputs, text)
+        head = dict(text=text) if uses_text(self.decode_head) else {}
+        return self.decode_head.predict(x, batch_img_metas, self.test_cfg, **head)
+
+    def loss(self, inputs: Tensor, data_samples: SampleList) -> dict:
+        """Losses of the decode head and auxiliary heads, prefixed as in MMSegmentation."""
+        text = self.encode_text(data_samples)
+        x = self.extract_feat(inputs, text)
+        heads = {'decode': self.decode_head}
+        if self.with_auxiliary_head:
+            many = isinstance(self.auxiliary_head, nn.ModuleList)
+            heads.update(
+                {f'aux_{i}': h for i, h in enumerate(self.auxiliary_head)} if many else {'aux': self.auxiliary_head}
+            )
+        losses = {}
+        for name, head in heads.items():
+            extra = dict(text=text) if uses_text(head) else {}
+            losses.update(add_prefix(head.loss(x, data_samples, self.train_cfg, **extra), name))
+        return losses
+
+    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
+        """Predictions at each image's original size, as :meth:`EncoderDecoder.predict`."""
+        text = self.encode_text(data_samples)
+        if text is None:
+            return super().predict(inputs, data_samples)
+        metas = [{**sample.metainfo, 'text_features': text} for sample in data_samples]
+        return self.postprocess_result(self.inference(inputs, metas), data_samples)
+
+    def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
+        """Raw logits; without samples (FLOPs, export) a text model sees sentences without tokens."""
+        if self.text_encoder is not None and data_samples is None:
+            text = self.text_encoder.null(inputs.shape[0], like=inputs)
+        else:
+            text = self.encode_text(data_samples)
+        x = self.extract_feat(inputs, text)
+        return self.decode_head(x, text=text) if uses_text(self.decode_head) else self.decode_head(x)

@@ -1,0 +1,174 @@
+"""BERT as the text encoder: pretrained by name or folder, or small and from scratch."""
+
+import json
+import os
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch import Tensor
+
+from mmseg.registry import MODELS
+
+from ...tokenization import TokenizerSource, fingerprint, load_tokenizer
+from ..text_features import TextFeatures
+
+
+class TextEncoderError(RuntimeError):
+    """Weights, shape or vocabulary of a text encoder that cannot be used; the message holds the mend."""
+
+
+# Shapes of the hub's names that need no look-up: building a model must not touch the network.
+KNOWN_ARCHS = {'bert-base-uncased': {}, 'google-bert/bert-base-uncased': {}}
+
+
+@MODELS.register_module()
+class BertTextEncoder(BaseModule):
+    """Last hidden state of BERT (LSMS III-B: 12 layers, 768 wide, trained with the rest).
+
+    Building it needs neither network nor weights; ``init_weights`` loads them.
+
+    Args:
+        pretrained: hub name or local folder with a BERT; None trains one from scratch.
+        tokenizer: a source as in :mod:`mmseg_textseg.tokenization`. Default: that of ``pretrained``.
+            Its vocabulary is kept in the state dict, so that a checkpoint is complete by itself.
+        arch: ``transformers.BertConfig`` arguments, e.g. ``dict(hidden_size=128, num_hidden_layers=2,
+            num_attention_heads=2, intermediate_size=256)``. Needed from scratch, or to shape a hub
+            name whose config is not cached.
+        frozen: no gradient, no dropout, no autograd graph; kept so by ``train()``.
+    """
+
+    def __init__(
+        self,
+        pretrained: str | None = 'bert-base-uncased',
+        tokenizer: TokenizerSource | None = None,
+        arch: dict | None = None,
+        frozen: bool = False,
+        init_cfg: dict | None = None,
+    ):
+        super().__init__(init_cfg)
+        from transformers import BertModel
+
+        if pretrained is None and (tokenizer is None or arch is None):
+            raise TextEncoderError(
+                'BertTextEncoder(pretrained=None) trains from scratch and needs tokenizer= (for example '
+                "dict(build_from='train.jsonl')) and arch= (for example dict(hidden_size=128, num_hidden_layers=2, "
+                'num_attention_heads=2, intermediate_size=256))'
+            )
+        if frozen and pretrained is None:
+            raise TextEncoderError('BertTextEncoder(frozen=True, pretrained=None) would freeze random weights')
+        self.pretrained = pretrained
+        self.tokenizer_source = pretrained if tokenizer is None else tokenizer
+        config = self._config(pretrained, self.tokenizer_source, dict(arch or {}))
+        self.bert = BertModel(config, add_pooling_layer=False)
+        self.out_channels: int = config.hidden_size
+        self.frozen = frozen
+        if frozen:
+            self.requires_grad_(False)
+            self.eval()
+
+    @staticmethod
+    def _config(pretrained: str | None, tokenizer: TokenizerSource, arch: dict):
+        from transformers import AutoConfig, BertConfig
+
+        if pretrained is None:
+            return BertConfig(**{**arch, 'vocab_size': len(load_tokenizer(tokenizer)), 'pad_token_id': 0})
+        try:
+            config = AutoConfig.from_pretrained(pretrained, local_files_only=True, **arch)
+        except (OSError, ValueError) as error:
+            if os.path.isdir(pretrained) or not (arch or pretrained in KNOWN_ARCHS):
+                raise TextEncoderError(
+                    f"no BERT config.json to be read for text encoder '{pretrained}' "
+                    f'({str(error).splitlines()[0]}). For a hub name that is not cached yet give its shape as '
+                    'arch=dict(hidden_size=..., num_hidden_layers=..., num_attention_heads=..., '
+                    'intermediate_size=..., vocab_size=...); for a folder check that it holds config.json.'
+                ) from error
+            config = BertConfig(**KNOWN_ARCHS.get(pretrained, {}), **arch)
+        if config.model_type != 'bert':
+            raise TextEncoderError(
+                f"text encoder '{pretrained}' is a {config.model_type!r} model; BertTextEncoder takes BERT ones"
+            )
+        return config
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the vocabulary this encoder was built for."""
+        return fingerprint(self.tokenizer_source)
+
+    def init_weights(self) -> None:
+        """Load pretrained weights; from scratch, ``transformers`` has drawn them at construction.
+
+        Raises:
+            TextEncoderError: the weights cannot be had, or do not fill every parameter.
+        """
+        if self.pretrained is None or self.is_init:
+            return
+        from transformers import BertModel
+
+        try:
+            loaded = BertModel.from_pretrained(self.pretrained, add_pooling_layer=False, config=self.bert.config)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise TextEncoderError(
+                f"weights of text encoder '{self.pretrained}' are neither a local folder nor to be had from the hub "
+                f'({str(error).splitlines()[0]}). Set model.text_encoder.pretrained to a folder with a BERT, '
+                'or to None with a tokenizer and an arch: docs/text_encoders.md'
+            ) from error
+        self.bert.load_state_dict(loaded.state_dict(), strict=True)
+        self.is_init = True
+        print_log(f"text encoder: {len(loaded.state_dict())} tensors from '{self.pretrained}'", logger='current')
+
+    def train(self, mode: bool = True) -> 'BertTextEncoder':
+        """Switch dropout; a frozen encoder stays in evaluation mode."""
+        return super().train(mode and not self.frozen)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> TextFeatures:
+        """Encode a batch.
+
+        Args:
+            ids: token ids (B, T), int64.
+            mask: (B, T) bool, True = a real token.
+
+        Returns:
+            TextFeatures with tokens (B, T, C); padding positions are zero.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            # A row without any token would leave its softmax nothing to sum over; its output is zeroed below.
+            attend = mask | ~mask.any(1, keepdim=True)
+            tokens = self.bert(input_ids=ids, attention_mask=attend.long()).last_hidden_state
+            return TextFeatures.from_tokens(tokens * mask.unsqueeze(-1).to(tokens.dtype), mask)
+
+    def null(self, batch: int, length: int = 20, like: Tensor | None = None) -> TextFeatures:
+        """Features of ``batch`` sentences without tokens, for tensor mode (FLOPs, export)."""
+        like = self.bert.embeddings.word_embeddings.weight if like is None else like
+        return TextFeatures.empty(batch, length, self.out_channels, like)
+
+    def get_extra_state(self) -> Tensor:
+        """Vocabulary as bytes in a uint8 tensor, since checkpoint code expects tensors."""
+        named = isinstance(self.tokenizer_source, str)
+        state = (
+            dict(pretrained=self.tokenizer_source) if named else dict(vocab=load_tokenizer(self.tokenizer_source).vocab)
+        )
+        return torch.from_numpy(np.frombuffer(json.dumps(state).encode(), dtype=np.uint8).copy())
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Refuse a checkpoint of another vocabulary.
+
+        Raises:
+            TextEncoderError: token ids would mean other words than they did in training.
+        """
+        source = read_tokenizer_source(state)
+        ours, theirs = self.fingerprint, fingerprint(source)
+        # A renamed or moved folder of the same vocabulary is no reason to stop: sizes are checked by the weights.
+        if ours != theirs and not (isinstance(source, str) and isinstance(self.tokenizer_source, str)):
+            raise TextEncoderError(
+                f'the checkpoint was trained with vocabulary {theirs}, the model is built with {ours}. Load it through '
+                'tools/test.py, tools/predict.py or TextSegInferencer, which take the vocabulary from the checkpoint, '
+                'or keep the training text that the tokenizer was built from unchanged.'
+            )
+
+
+def read_tokenizer_source(state: Tensor) -> TokenizerSource:
+    """Tokenizer source out of a checkpoint's ``text_encoder._extra_state``."""
+    stored = json.loads(bytes(state.to(torch.uint8).cpu().numpy()).decode())
+    return stored['pretrained'] if 'pretrained' in stored else dict(vocab=stored['vocab'])
