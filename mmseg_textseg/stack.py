@@ -38,7 +38,7 @@ def detect_stack() -> str:
     if all(present.values()):
         both = present['onedl'] + present['openmmlab']
         raise StackError(
-            f'mmseg_textseg found parts of two stacks: {", ".join(both)}. They overwrite each other\'s files '
+            f"mmseg_textseg found parts of two stacks: {', '.join(both)}. They overwrite each other's files "
             'in site-packages. Uninstall all of them, then install one:\n'
             f'    pip uninstall -y {" ".join(both)}\n'
             "    pip install 'mmseg_textseg[onedl]'"

@@ -3,7 +3,6 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
-
 from mmseg.registry import TRANSFORMS
 
 from ...tokenization import TokenizerSource, fingerprint, load_tokenizer

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
-
 from mmseg.models.backbones.mscan import MSCAAttention, MSCABlock
+from torch import Tensor, nn
 
 from ..layers.norm import InstanceNorm
 from ..text_features import TextFeatures

@@ -7,10 +7,9 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule, normal_init, trunc_normal_init
-from torch import Tensor, nn
-
 from mmseg.models.backbones.mscan import OverlapPatchEmbed, StemConv
 from mmseg.registry import MODELS
+from torch import Tensor, nn
 
 from ..text_features import TextFeatures
 from .svla import SVLABlock

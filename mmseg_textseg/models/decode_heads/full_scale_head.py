@@ -5,12 +5,11 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from mmcv.cnn import ConvModule
-from torch import Tensor, nn
-
 from mmseg.models.decode_heads import LightHamHead
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
+from torch import Tensor, nn
 
 from ..layers.nmf import NMF2d
 from ..text_features import TextFeatures

@@ -7,10 +7,9 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
+from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-
-from mmseg.registry import MODELS
 
 # Pairs held at once: 4 MiB of float32 similarities. Smaller chunks make the matrix products too thin (at
 # 2**16 three times slower here), larger ones only cost memory.

@@ -1,11 +1,10 @@
 """The segmentor that carries text: the one place where it is encoded and handed on."""
 
 import torch
-from torch import Tensor, nn
-
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.utils import OptConfigType, OptSampleList, SampleList, add_prefix
+from torch import Tensor, nn
 
 from ..text_features import TextFeatures
 
@@ -74,10 +73,10 @@ class TextEncoderDecoder(EncoderDecoder):
         if self.text_encoder is None:
             return None
         samples = data_samples or []
-        absent = [s.metainfo.get('img_path', f'sample {i}') for i, s in enumerate(samples) if 'text_ids' not in s]
+        absent = [str(s.metainfo.get('img_path', f'sample {i}')) for i, s in enumerate(samples) if 'text_ids' not in s]
         if absent or not samples:
             raise ValueError(
-                f'this model needs a sentence for every image; none for {", ".join(map(str, absent[:5])) or "the batch"}'
+                f'this model needs a sentence for every image; none for {", ".join(absent[:5]) or "the batch"}'
                 '. Put TokenizeText and PackTextSegInputs into the pipeline, or use TextSegInferencer'
             )
         for sample in samples:

@@ -7,9 +7,8 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
-from torch import Tensor
-
 from mmseg.registry import MODELS
+from torch import Tensor
 
 from ...tokenization import TokenizerSource, fingerprint, load_tokenizer
 from ..text_features import TextFeatures
