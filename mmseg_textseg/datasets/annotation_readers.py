@@ -1,0 +1,267 @@
+"""Annotation files (xlsx, csv, tsv, json, jsonl) -> a table of records, whatever the columns are called.
+
+What the columns mean (image, mask, expression) is decided in ``annotations.py``.
+"""
+
+import csv
+import io
+import json
+import os.path as osp
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zipfile import BadZipFile
+
+from mmengine import fileio
+
+SHOWN_PROBLEMS = 20
+# Compared without case, spaces, '_' and '-'. 'label' is no mask name: many tables keep the class there.
+COLUMN_NAMES = {
+    'image_column': (
+        *('image', 'img', 'imagename', 'imgname', 'imagefile', 'imgfile', 'imagepath', 'imgpath'),
+        *('imagefilename', 'filename', 'file'),
+    ),
+    'mask_column': (
+        *('mask', 'maskname', 'maskfile', 'maskpath', 'maskfilename', 'segmap', 'segmappath', 'segmentation'),
+        *('gt', 'groundtruth'),
+    ),
+    'text_column': (
+        *('expression', 'expressions', 'description', 'descriptions', 'text', 'texts', 'sentence', 'sentences'),
+        *('caption', 'captions', 'prompt', 'prompts', 'phrase'),
+    ),
+}
+
+
+class AnnotationError(ValueError):
+    """Everything that is wrong with an annotation table, in one error.
+
+    Args:
+        heading: what was read, e.g. ``'data/train.xlsx'``.
+        problems: one line each: file and row, what was expected, the mend. The message shows the first
+            20 of them; ``.problems`` keeps all.
+    """
+
+    def __init__(self, heading: str, problems: Sequence[str]) -> None:
+        super().__init__(heading, tuple(problems))  # both in args, so that the error survives pickling by a worker
+        self.heading = heading
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        count = len(self.problems)
+        lines = [f'{self.heading}: {count} problem{"" if count == 1 else "s"} in the annotations']
+        lines += [f'  {problem}' for problem in self.problems[:SHOWN_PROBLEMS]]
+        if count > SHOWN_PROBLEMS:
+            lines.append(f'  ... and {count - SHOWN_PROBLEMS} more')
+        return '\n'.join(lines)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One row as the file has it: column -> value, and where it stands (``'train.xlsx row 12'``)."""
+
+    values: dict[str, Any]
+    source: str
+
+
+@dataclass
+class Table:
+    """All records of a file. ``columns`` is the header, or for json the union of all keys in order.
+
+    ``problems`` are rows that could not be read at all; they are reported together with what the
+    caller finds wrong in the others.
+    """
+
+    path: str
+    columns: list[str]
+    records: list[Record]
+    problems: list[str] = field(default_factory=list)
+
+
+def read_table(path: str, *, sheet: str | None = None, backend_args: dict | None = None) -> Table:
+    """Read an annotation file by its extension.
+
+    Rows are counted as an editor or a spreadsheet shows them: from 1, header included (objects of a json list:
+    from 1). Wholly empty rows of xlsx, csv and jsonl are no rows.
+
+    Args:
+        path: ``.xlsx``, ``.csv``/``.tsv`` (comma, semicolon or tab; UTF-8 with or without BOM), ``.json``
+            (a list of objects) or ``.jsonl`` (an object a line).
+        sheet: worksheet of an xlsx that has several with content.
+        backend_args: of mmengine's file backend.
+
+    Raises:
+        FileNotFoundError: if the file is missing.
+        AnnotationError: if the file is of another kind, broken or without rows.
+    """
+    if not fileio.isfile(path, backend_args=backend_args):
+        raise FileNotFoundError(
+            f'annotation file {path!r} does not exist; set ann_file to a path, absolute or relative to data_root'
+        )
+    readers = {'.csv': _read_csv, '.tsv': _read_csv, '.json': _read_json, '.jsonl': _read_jsonl}
+    extension = osp.splitext(path)[1].lower()
+    if extension != '.xlsx' and extension not in readers:
+        raise AnnotationError(
+            path, [f'{extension or "no extension"} is not one of .xlsx, {", ".join(readers)}: save the table as one']
+        )
+    content = fileio.get(path, backend_args=backend_args)
+    if extension == '.xlsx':
+        table = _read_xlsx(path, content, sheet)
+    else:
+        table = readers[extension](path, _decode(path, content))
+    if not table.records and not table.problems:
+        raise AnnotationError(path, ['no rows below the header: each row names an image and an expression'])
+    return table
+
+
+def _plain(name: str) -> str:
+    return ''.join(character for character in name.lower() if character not in ' _-')
+
+
+def find_column(table: Table, option: str, given: str | None, problems: list[str], required: bool = True) -> str | None:
+    """Name of the column that holds images, masks or texts.
+
+    Args:
+        table: the table.
+        option: ``'image_column'``, ``'mask_column'`` or ``'text_column'``.
+        given: the user's choice; ``None`` looks for a common name.
+        problems: gets a line if there is no such column, or several.
+        required: whether it is a problem that no column has a common name.
+
+    Returns:
+        The column as the table writes it, ``None`` if there is no single one.
+    """
+    if not table.columns:  # nothing could be read, which is a problem already
+        return None
+    found = f'the columns are {", ".join(table.columns)}'
+    if given is not None:
+        matches = [c for c in table.columns if c == given] or [c for c in table.columns if _plain(c) == _plain(given)]
+        if len(matches) != 1:
+            problems.append(f'{option}={given!r} names {len(matches) or "no"} columns; {found}: set {option} to one')
+        return matches[0] if len(matches) == 1 else None
+    matches = [c for c in table.columns if _plain(c) in COLUMN_NAMES[option]]
+    if len(matches) > 1:
+        problems.append(f'{option} may be {" or ".join(map(repr, matches))}: set {option} to one of them')
+    elif not matches and required:
+        problems.append(f'no {option} found by its name; {found}: set {option} to one')
+    return matches[0] if len(matches) == 1 else None
+
+
+def _decode(path: str, content: bytes) -> str:
+    try:
+        return content.decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b'\n') + 1
+        raise AnnotationError(
+            path, [f'{osp.basename(path)} row {line}: not UTF-8 ({error.reason}): save the file in UTF-8']
+        ) from error
+
+
+def _read_xlsx(path: str, content: bytes, sheet: str | None) -> Table:
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise ImportError(f'{path}: reading xlsx needs openpyxl: pip install openpyxl (or save as csv)') from error
+    try:
+        # Not read_only: that trusts the size written in the file, which some writers leave wrong.
+        book = openpyxl.load_workbook(io.BytesIO(content), data_only=True)
+    except (BadZipFile, KeyError, ValueError) as error:
+        raise AnnotationError(path, [f'not a readable xlsx workbook ({error}): save it again as xlsx']) from error
+    sheets = {page.title: list(page.values) for page in book.worksheets}
+    filled = [title for title, rows in sheets.items() if any(_filled(row) for row in rows)]
+    if sheet is not None and sheet not in sheets:
+        raise AnnotationError(path, [f'no worksheet {sheet!r}, only {", ".join(sheets)}: set sheet to one of them'])
+    if sheet is None and len(filled) > 1:
+        raise AnnotationError(path, [f'worksheets {", ".join(filled)} all have content: set sheet to one of them'])
+    return _from_grid(path, sheets[sheet or (filled or list(sheets))[0]])
+
+
+def _read_csv(path: str, text: str) -> Table:
+    first = re.split(r'[\r\n]', text.lstrip('\r\n'), maxsplit=1)[0]
+    # The header decides: csv.Sniffer is misled by the commas of sentences.
+    delimiter = max(',;\t', key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=''), delimiter=delimiter, strict=True)
+    grid: list[Sequence] = []
+    line = 1
+    while True:
+        try:
+            row = next(reader)
+        except StopIteration:
+            break
+        except csv.Error as error:
+            raise AnnotationError(
+                path, [f'{osp.basename(path)} row {line}: {error}: mend the quotes (a quote inside a cell is doubled)']
+            ) from error
+        # A quoted cell may run over several lines: keep the count of the editor by padding.
+        grid.extend([()] * (line - 1 - len(grid)))
+        grid.append(row)
+        line = reader.line_num + 1
+    return _from_grid(path, grid)
+
+
+def _from_grid(path: str, grid: Sequence[Sequence]) -> Table:
+    """Rows of cells, of which the first filled one is the header -> table."""
+    name = osp.basename(path)
+    numbered = [(number, row) for number, row in enumerate(grid, start=1) if _filled(row)]
+    if not numbered:
+        raise AnnotationError(path, ['the file is empty: expected a header row that names the columns'])
+    (_, header), *body = numbered
+    # An unnamed column is the index that pandas writes; it is kept as an attribute like any other.
+    columns = [str(cell).strip() if _filled([cell]) else f'column_{i}' for i, cell in enumerate(header, start=1)]
+    doubled = sorted({column for column in columns if columns.count(column) > 1})
+    if doubled:
+        raise AnnotationError(path, [f'column {column!r} stands twice in the header: rename one' for column in doubled])
+    table = Table(path, columns, [])
+    for number, row in body:
+        source = f'{name} row {number}'
+        if _filled(row[len(columns) :]):
+            table.problems.append(
+                f'{source}: {len(row)} cells under a header of {len(columns)}: quote a cell that holds the delimiter'
+            )
+            continue
+        cells = list(row[: len(columns)]) + [None] * (len(columns) - len(row))
+        table.records.append(Record(dict(zip(columns, cells, strict=True)), source))
+    return table
+
+
+def _filled(cells: Iterable) -> bool:
+    return any(cell is not None and str(cell).strip() for cell in cells)
+
+
+def _read_json(path: str, text: str) -> Table:
+    try:
+        rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise AnnotationError(path, [f'not valid JSON: {error}']) from error
+    if not isinstance(rows, list):
+        raise AnnotationError(path, [f'expected a list of objects, found {type(rows).__name__}'])
+    return _from_objects(path, list(enumerate(rows, start=1)))
+
+
+def _read_jsonl(path: str, text: str) -> Table:
+    # Not splitlines(): U+2028 and its like may stand inside a JSON string.
+    rows, problems = [], []
+    for number, line in enumerate(text.split('\n'), start=1):
+        if not line.strip():
+            continue
+        try:
+            rows.append((number, json.loads(line)))
+        except json.JSONDecodeError as error:
+            problems.append(f'{osp.basename(path)} row {number}: not valid JSON ({error}): expected an object a line')
+    table = _from_objects(path, rows)
+    table.problems.extend(problems)
+    return table
+
+
+def _from_objects(path: str, rows: list[tuple[int, Any]]) -> Table:
+    table = Table(path, [], [])
+    columns: dict[str, None] = {}
+    for number, row in rows:
+        source = f'{osp.basename(path)} row {number}'
+        if not isinstance(row, dict):
+            table.problems.append(f'{source}: expected an object with named values, found {type(row).__name__}')
+            continue
+        columns.update(dict.fromkeys(row))
+        table.records.append(Record(row, source))
+    table.columns = list(columns)
+    return table

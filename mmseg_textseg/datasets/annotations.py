@@ -1,0 +1,273 @@
+"""Annotation tables -> rows of (image, mask, expressions), checked against the folders.
+
+A table is somebody's hand work: every row that cannot be used is reported, all of them at once, and none is
+dropped in silence.
+"""
+
+import logging
+import os.path as osp
+import posixpath
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mmengine import fileio
+from mmengine.logging import print_log
+
+from .annotation_readers import AnnotationError, Record, find_column, read_table
+
+__all__ = ['AnnotationError', 'AnnotationRow', 'load_annotations', 'read_expressions']
+
+# Only such endings are taken off before names are compared by stem ('case.12' has none), and only such files
+# of a folder are found by stem (a 'case.txt' beside 'case.png' is no rival).
+IMAGE_EXTENSIONS = {'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.gif', '.webp', '.pgm', '.ppm'}
+SPREADSHEET_ERRORS = {'#N/A', '#REF!', '#VALUE!', '#NAME?', '#NULL!', '#DIV/0!', '#NUM!'}
+
+
+@dataclass(frozen=True)
+class AnnotationRow:
+    """One usable row of an annotation table.
+
+    Attributes:
+        image: path of the image (its name as written, when no folder was given).
+        mask: path of the mask, ``None`` without masks.
+        expressions: one expression, or several alternatives that mean the same mask.
+        attributes: all other columns of the row.
+        source: where it stands, e.g. ``'train.xlsx row 12'``.
+    """
+
+    image: str
+    mask: str | None
+    expressions: tuple[str, ...]
+    attributes: dict
+    source: str
+
+
+def load_annotations(
+    ann_file: str,
+    image_dir: str | None = None,
+    mask_dir: str | None = None,
+    *,
+    image_column: str | None = None,
+    mask_column: str | None = None,
+    text_column: str | None = None,
+    prompt: str = 'p6',
+    sheet: str | None = None,
+    allow_empty_text: bool = False,
+    required_columns: Sequence[str] = (),
+    backend_args: dict | None = None,
+) -> list[AnnotationRow]:
+    """Read a table and find its images and masks.
+
+    A name matches a file exactly, else by stem: LViT's tables say ``.png`` where the image is a ``.tif``.
+
+    Args:
+        ann_file: xlsx, csv, tsv, json or jsonl; see :func:`read_table`.
+        image_dir: folder of the images; ``None`` leaves names as written and unchecked.
+        mask_dir: folder of the masks; ``None`` gives rows without masks if ``image_dir`` is set.
+        image_column: column of image names; by default found by its name (Image, img_name, ...).
+        mask_column: column of mask names; by default found by its name, and without any such column the
+            mask is named like the image.
+        text_column: column of expressions; by default found by its name (Description, expression, ...).
+        prompt: which value to take where the cell is an object (MedVLSM's ``prompts``: p0 ... p6).
+        sheet: worksheet of an xlsx that has several with content.
+        allow_empty_text: let empty expressions pass as ``''`` (text-free baselines).
+        required_columns: further columns that every row must have; their values may be null.
+        backend_args: of mmengine's file backend.
+
+    Returns:
+        Rows in the order of the table.
+
+    Raises:
+        FileNotFoundError: if the table or a folder is missing.
+        AnnotationError: with every problem of every row.
+    """
+    table = read_table(ann_file, sheet=sheet, backend_args=backend_args)
+    problems = list(table.problems)
+    image_column = find_column(table, 'image_column', image_column, problems)
+    mask_column = find_column(table, 'mask_column', mask_column, problems, required=False)
+    text_column = find_column(table, 'text_column', text_column, problems)
+    for column in required_columns:
+        if column not in table.columns:
+            problems.append(f'no column {column!r} among {", ".join(table.columns)}: this dataset needs it')
+    if image_column is None or text_column is None or len(problems) > len(table.problems):
+        raise AnnotationError(ann_file, problems)
+
+    images = None if image_dir is None else _Folder(image_dir, 'image', 'img_path', backend_args)
+    masks = None if mask_dir is None else _Folder(mask_dir, 'mask', 'seg_map_path', backend_args)
+    used = {image_column, mask_column, text_column}
+    rows = []
+    for record in table.records:
+        before = len(problems)
+        problems += [
+            f'{record.source}: no key {column!r}; null means unknown'
+            for column in required_columns
+            if column not in record.values
+        ]
+        image = _file_cell(record, image_column, images, problems)
+        if mask_column is None:
+            named = masks is not None and not _fault(record.values.get(image_column))
+            mask = _file_cell(record, image_column, masks, problems) if named else None
+        elif masks is not None or images is None:
+            mask = _file_cell(record, mask_column, masks, problems)
+        else:
+            mask = None
+        expressions = _expression_cell(record, text_column, prompt, allow_empty_text, problems)
+        if images and masks and image and mask and osp.abspath(image) == osp.abspath(mask):
+            problems.append(f'{record.source}: image and mask are both {image}: set mask_column or the mask folder')
+        if len(problems) == before:
+            attributes = {key: value for key, value in record.values.items() if key not in used}
+            rows.append(AnnotationRow(image, mask, expressions, attributes, record.source))
+    if problems:
+        raise AnnotationError(ann_file, problems)
+    _warn_of_duplicates(ann_file, rows)
+    return rows
+
+
+def read_expressions(
+    ann_file: str,
+    *,
+    text_column: str | None = None,
+    prompt: str = 'p6',
+    sheet: str | None = None,
+    allow_empty_text: bool = False,
+    backend_args: dict | None = None,
+    **_: Any,
+) -> list[str]:
+    """All sentences of a table, in order and with repeats, e.g. to build a vocabulary; needs no images.
+
+    Takes the options of :func:`load_annotations`; those about images and masks change nothing.
+
+    Raises:
+        FileNotFoundError: if the table is missing.
+        AnnotationError: with every row that has no expression.
+    """
+    table = read_table(ann_file, sheet=sheet, backend_args=backend_args)
+    problems = list(table.problems)
+    column = find_column(table, 'text_column', text_column, problems)
+    sentences = []
+    for record in table.records if column is not None else ():
+        sentences.extend(_expression_cell(record, column, prompt, allow_empty_text, problems))
+    if problems:
+        raise AnnotationError(ann_file, problems)
+    return sentences
+
+
+def _fault(value: Any) -> str | None:
+    """Why a cell is no text."""
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return 'is empty'
+    if not isinstance(value, str):
+        return f'is {value!r} ({type(value).__name__}), not text'
+    if value.strip() in SPREADSHEET_ERRORS:
+        return f'is the spreadsheet error {value.strip()}'
+    return None
+
+
+def _file_cell(record: Record, column: str, folder: '_Folder | None', problems: list[str]) -> str | None:
+    value = record.values.get(column)
+    fault = _fault(value)
+    if fault:
+        problems.append(f'{record.source}: {column!r} {fault}: expected a file name')
+        return None
+    if folder is None:
+        return value.strip()
+    try:
+        return folder.find(value.strip())
+    except LookupError as error:
+        problems.append(f'{record.source}: {column!r} is {value!r}, {error.args[0]}')
+        return None
+
+
+def _expression_cell(
+    record: Record, column: str, prompt: str, allow_empty: bool, problems: list[str]
+) -> tuple[str, ...]:
+    value = record.values.get(column)
+    where = f'{record.source}: {column!r}'
+    if isinstance(value, dict):
+        if prompt not in value:
+            problems.append(f'{where} has no {prompt!r}, only {", ".join(value)}: set prompt to one of them')
+            return ()
+        where, value = f'{where}, {prompt!r},', value[prompt]
+    alternatives = value if isinstance(value, list) else [value]
+    if not alternatives:
+        problems.append(f'{where} is an empty list: expected an expression')
+    texts = []
+    for text in alternatives:
+        fault = _fault(text)
+        if fault == 'is empty' and allow_empty:
+            texts.append('')
+            continue
+        if fault is None and not any(character.isalpha() for character in text):
+            fault = f'is {text!r}, without a letter'  # how csv, which has no types, shows a number
+        if fault:
+            mend = ' (or allow_empty_text=True for a text-free baseline)' if fault == 'is empty' else ''
+            problems.append(f'{where} {fault}: expected an expression{mend}')
+        else:
+            texts.append(text.strip())
+    return tuple(texts)
+
+
+class _Folder:
+    """Finds files by name or stem, with one listing a folder."""
+
+    def __init__(self, root: str, role: str, prefix: str, backend_args: dict | None) -> None:
+        if not fileio.isdir(root or '.', backend_args=backend_args):
+            raise FileNotFoundError(
+                f'{role} folder {root!r} does not exist; set data_root and data_prefix[{prefix!r}] to it'
+            )
+        self.root, self.role, self.backend_args = root, role, backend_args
+        self._listings: dict[str, tuple[set[str], dict[str, list[str]]]] = {}
+
+    def _listing(self, below: str) -> tuple[set[str], dict[str, list[str]]]:
+        if below not in self._listings:
+            folder = (osp.join(self.root, below) if below else self.root) or '.'
+            names: set[str] = set()
+            if fileio.isdir(folder, backend_args=self.backend_args):
+                names.update(fileio.list_dir_or_file(folder, list_dir=False, backend_args=self.backend_args))
+            stems: dict[str, list[str]] = {}
+            for name in sorted(names):
+                stem, extension = osp.splitext(name)
+                if extension.lower() in IMAGE_EXTENSIONS:
+                    stems.setdefault(stem, []).append(name)
+            self._listings[below] = names, stems
+        return self._listings[below]
+
+    def find(self, name: str) -> str:
+        """Path of the file that ``name`` means; LookupError with what is wrong and the mend."""
+        name = name.replace('\\', '/')
+        if osp.isabs(name):
+            name = osp.relpath(name, osp.abspath(self.root))
+        name = posixpath.normpath(name)
+        if name.split('/')[0] == '..':
+            raise LookupError(f'which leads out of the {self.role} folder {self.root}: name a file inside it')
+        below, base = posixpath.split(name)
+        folder = osp.join(self.root, below) if below else self.root
+        names, stems = self._listing(below)
+        if base in names:
+            return osp.join(self.root, name)
+        stem, extension = osp.splitext(base)
+        matches = stems.get(base, [])
+        if not matches and extension.lower() in IMAGE_EXTENSIONS:
+            matches = stems.get(stem, [])
+        if not matches:
+            raise LookupError(f'no {self.role} of that name or stem in {folder}: add the file or mend the cell')
+        if len(matches) > 1:
+            raise LookupError(
+                f'which by stem may be the {self.role} {" or ".join(matches)} in {folder}: write the exact name'
+            )
+        return osp.join(self.root, below, matches[0])
+
+
+def _warn_of_duplicates(ann_file: str, rows: Sequence[AnnotationRow]) -> None:
+    counts = Counter((row.image, row.mask, text) for row in rows for text in row.expressions)
+    repeated = [key for key, count in counts.items() if count > 1]
+    if repeated:
+        image, _, text = repeated[0]
+        print_log(
+            f'{ann_file}: {len(repeated)} of {len(counts)} (image, mask, expression) stand there more than once and '
+            f'will be used more than once, the first: {osp.basename(image)}, {text!r}',
+            logger='current',
+            level=logging.WARNING,
+        )

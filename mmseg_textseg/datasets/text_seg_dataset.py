@@ -1,0 +1,127 @@
+"""The dataset of all text-guided segmentation: an annotation table beside folders of images and masks."""
+
+import os.path as osp
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .annotations import AnnotationRow, load_annotations
+
+
+@DATASETS.register_module()
+class TextSegDataset(BaseSegDataset):
+    """Images, masks, and expressions that say which mask is meant.
+
+    Each item has ``img_path``, ``seg_map_path`` (not without masks), ``text`` or ``texts``, ``attributes`` (the
+    other columns of the row), ``sample_id`` (unique in the dataset and the same in every run), and
+    MMSegmentation's ``label_map``, ``reduce_zero_label`` and ``seg_fields``.
+
+    Args:
+        ann_file: annotation table, absolute or relative to ``data_root``; xlsx, csv, tsv, json or jsonl.
+        data_prefix: ``img_path`` and ``seg_map_path``, folders relative to ``data_root``; without the key
+            ``seg_map_path`` the items have no mask.
+        expressions: ``'all'``, one item per (image, mask, expression), alternatives of a cell in their order;
+            or ``'group'``, one item per (image, mask) with the list ``texts``, for the transform ``PickText``,
+            and the attributes of its first row.
+        image_column: column of the table; found by its name when ``None``, as are the next two.
+        mask_column: without such a column the mask is named like the image.
+        text_column: column of the expressions.
+        prompt: which value to take of MedVLSM's ``prompts``, p0 to p6.
+        sheet: worksheet of an xlsx that has several with content.
+        allow_empty_text: let empty expressions pass, for text-free baselines.
+        kwargs: of :class:`mmseg.datasets.BaseSegDataset`.
+
+    Raises:
+        FileNotFoundError: if the table or a folder is missing.
+        AnnotationError: with all rows that cannot be used.
+    """
+
+    METAINFO: dict = dict(classes=('background', 'lesion'), palette=[[0, 0, 0], [220, 20, 60]])
+    REQUIRED_COLUMNS: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        ann_file: str,
+        *,
+        data_prefix: dict = dict(img_path='', seg_map_path=''),
+        expressions: str = 'all',
+        image_column: str | None = None,
+        mask_column: str | None = None,
+        text_column: str | None = None,
+        prompt: str = 'p6',
+        sheet: str | None = None,
+        allow_empty_text: bool = False,
+        **kwargs,
+    ) -> None:
+        if expressions not in ('all', 'group'):
+            raise ValueError(f"expressions is {expressions!r}; expected 'all' or 'group'")
+        # Before super().__init__(), which loads the table.
+        self.expressions = expressions
+        self.reader_options = dict(
+            image_column=image_column,
+            mask_column=mask_column,
+            text_column=text_column,
+            prompt=prompt,
+            sheet=sheet,
+            allow_empty_text=allow_empty_text,
+        )
+        super().__init__(ann_file=ann_file, data_prefix=data_prefix, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Read and check the table; see the class for what an item holds."""
+        rows = load_annotations(
+            self.ann_file,
+            self.data_prefix.get('img_path', ''),
+            self.data_prefix.get('seg_map_path'),
+            required_columns=self.REQUIRED_COLUMNS,
+            backend_args=self.backend_args,
+            **self.reader_options,
+        )
+        names = _pair_names(rows)
+        seen = dict.fromkeys(names, 0)
+        groups: dict[tuple, dict] = {}
+        items = []
+        for row in rows:
+            pair = (row.image, row.mask)
+            if self.expressions == 'group':
+                if pair not in groups:
+                    groups[pair] = self._item(row, sample_id=names[pair], texts=[])
+                    items.append(groups[pair])
+                groups[pair]['texts'].extend(row.expressions)
+                continue
+            for text in row.expressions:
+                items.append(self._item(row, sample_id=f'{names[pair]}-{seen[pair]}', text=text))
+                seen[pair] += 1
+        return items
+
+    def _item(self, row: AnnotationRow, **values) -> dict:
+        item = dict(
+            img_path=row.image,
+            attributes=dict(row.attributes),
+            label_map=self.label_map,
+            reduce_zero_label=self.reduce_zero_label,
+            seg_fields=[],
+            **values,
+        )
+        if row.mask is not None:
+            item['seg_map_path'] = row.mask
+        return item
+
+
+def _pair_names(rows: list[AnnotationRow]) -> dict[tuple, str]:
+    """(image, mask) -> a name made of the stems, unique: the same stem in two folders gets '~2', '~3', ..."""
+    names: dict[tuple, str] = {}
+    taken: set[str] = set()
+    for row in rows:
+        pair = (row.image, row.mask)
+        if pair in names:
+            continue
+        stems = [osp.splitext(osp.basename(path))[0] for path in pair if path is not None]
+        base = '-'.join(dict.fromkeys(stems))
+        name, copy = base, 1
+        while name in taken:
+            copy += 1
+            name = f'{base}~{copy}'
+        names[pair] = name
+        taken.add(name)
+    return names

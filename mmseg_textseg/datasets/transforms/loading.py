@@ -1,0 +1,112 @@
+"""Loading of masks. Images load with mmcv's ``LoadImageFromFile``, which makes grey ones three channels."""
+
+import io
+
+import cv2
+import mmengine.fileio as fileio
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmseg.registry import TRANSFORMS
+from PIL import Image, UnidentifiedImageError
+
+
+@TRANSFORMS.register_module()
+class LoadMask(BaseTransform):
+    """Load a binary mask from whatever picture it was saved as.
+
+    MMSegmentation's ``LoadAnnotations`` takes the values of the file as class numbers, so 0/255 masks would
+    need relabelling. Here a value of at least ``threshold`` is foreground; of several colour channels, any.
+    An alpha channel says nothing. Palette pictures are read by colour, and refused where colour and index
+    disagree about what is background. An empty mask is legal.
+
+    Works before or after Resize (MMSegmentation's test pipelines load masks after it): the size is compared
+    with ``ori_shape``.
+
+    Required Keys:
+
+    - seg_map_path
+    - ori_shape (optional)
+
+    Added Keys:
+
+    - gt_seg_map (np.uint8 of 0 and 1, H x W)
+
+    Modified Keys:
+
+    - seg_fields
+
+    Args:
+        threshold: least value of the foreground; raise it (say to 128) for masks saved as jpg, whose
+            background is not quite 0.
+        backend_args: of mmengine's file backend.
+
+    Raises:
+        ValueError: naming the file, if it is no picture, has several pages, cannot be told apart from its
+            background, or has another size than the image; or if the dataset relabels its classes.
+        FileNotFoundError: if the mask is missing.
+    """
+
+    def __init__(self, threshold: float = 1, backend_args: dict | None = None) -> None:
+        if not threshold > 0:
+            raise ValueError(f'threshold is {threshold}; expected more than 0, or all would be foreground')
+        self.threshold = threshold
+        self.backend_args = backend_args.copy() if backend_args else None
+
+    def transform(self, results: dict) -> dict:
+        """Read ``results['seg_map_path']``."""
+        path = results['seg_map_path']
+        if results.get('reduce_zero_label') or results.get('label_map') is not None:
+            raise ValueError(
+                f'{path}: LoadMask gives 0 and 1 and cannot relabel: leave reduce_zero_label=False, and name new '
+                'classes in METAINFO of a dataset class instead of the option metainfo'
+            )
+        values = _decode(fileio.get(path, backend_args=self.backend_args), path)
+        mask = values >= self.threshold
+        if mask.ndim == 3:
+            mask = mask.any(axis=2)
+        expected = results.get('ori_shape')
+        if expected is not None and mask.shape != tuple(expected[:2]):
+            raise ValueError(
+                f'mask {path} is {mask.shape[0]} x {mask.shape[1]} (height x width), its image '
+                f'{results.get("img_path")} is {expected[0]} x {expected[1]}: save both in one size'
+            )
+        results['gt_seg_map'] = mask.astype(np.uint8)
+        results.setdefault('seg_fields', []).append('gt_seg_map')
+        return results
+
+    def __repr__(self) -> str:
+        return f'{self.__class__.__name__}(threshold={self.threshold}, backend_args={self.backend_args})'
+
+
+def _decode(content: bytes, path: str) -> np.ndarray:
+    """Values of a picture, (H, W) or (H, W, 3), in full depth and without alpha."""
+    try:
+        picture = Image.open(io.BytesIO(content))
+    except UnidentifiedImageError:
+        picture = None
+    if picture is not None and getattr(picture, 'n_frames', 1) > 1:
+        raise ValueError(f'mask {path} has {picture.n_frames} pages: save the one that is meant')
+    if picture is not None and picture.mode == 'P':
+        return _decode_palette(picture, path)
+    # OpenCV, because Pillow reads 16-bit colour as 8-bit, and so loses small values.
+    values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
+    if values is None and picture is not None:
+        values = np.asarray(picture)
+    if values is None:
+        raise ValueError(f'mask {path} is not a picture that OpenCV or Pillow reads: save it as png')
+    if values.ndim == 3 and values.shape[2] in (2, 4):
+        values, alpha = values[..., :-1], values[..., -1]
+        if not values.any() and alpha.min() != alpha.max():
+            raise ValueError(f'mask {path} is all black and differs in transparency only: save it as a grey png')
+    return values
+
+
+def _decode_palette(picture: Image.Image, path: str) -> np.ndarray:
+    indices = np.asarray(picture)
+    colours = np.asarray(picture.convert('RGB'))
+    if ((indices > 0) != colours.any(axis=2)).any():
+        raise ValueError(
+            f'mask {path} has a palette in which index 0 and black are not the same, so its background could be '
+            'either: save it as a grey png'
+        )
+    return colours
