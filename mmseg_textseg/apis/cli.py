@@ -1,0 +1,53 @@
+"""What the command-line tools share."""
+
+import argparse
+import os
+import os.path as osp
+import shlex
+import sys
+from contextlib import contextmanager
+
+from mmengine.config import Config, DictAction
+
+from .preflight import find_missing, report
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """MMSegmentation's arguments of train and test."""
+    parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/<config name>)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='override config values, e.g. train_dataloader.batch_size=2 model.text_encoder.pretrained=DIR',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='job launcher')
+    # torch.distributed.launch passes it; torchrun sets the environment instead.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
+
+
+def apply_common(cfg: Config, args: argparse.Namespace) -> None:
+    """Put launcher and work_dir into the config: argument, then config, then the config's name."""
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg.launcher = args.launcher
+    name = osp.splitext(osp.basename(args.config))[0]
+    cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+
+
+def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:
+    """Stop with a report where data or weights are missing."""
+    missing = find_missing(cfg, splits, weights)
+    if missing:
+        words = [w for w in sys.argv if w != '--cfg-options']
+        sys.exit(report(missing, f'python {shlex.join(words)}'))
+
+
+@contextmanager
+def plain_errors(*kinds: type[Exception]):
+    """Print errors that carry their own mend without a traceback, and exit with 1."""
+    try:
+        yield
+    except kinds as error:
+        message = error.args[0] if isinstance(error, KeyError) and error.args else error
+        sys.exit(f'{type(error).__name__}: {message}')

@@ -1,0 +1,122 @@
+"""What a run will need and does not have, found before it starts."""
+
+import os
+import os.path as osp
+from typing import NamedTuple
+from urllib.parse import urlparse
+from urllib.request import urlopen
+
+from mmengine.config import Config, ConfigDict
+
+from .config import find
+
+
+class Missing(NamedTuple):
+    """One thing a run lacks: what it is, how to get it, and an option that does without."""
+
+    what: str
+    get: str
+    option: str
+
+
+def find_missing(cfg: Config, splits: tuple[str, ...] = ('train', 'val'), weights: bool = True) -> list[Missing]:
+    """Check data, text encoder and backbone weights of a config.
+
+    Args:
+        cfg: as :func:`load_config` gives it.
+        splits: which dataloaders the run will use.
+        weights: whether initial weights will be loaded (not when a checkpoint follows).
+    """
+    missing = _data(cfg, splits)
+    if weights:
+        encoder = cfg.model.get('text_encoder')
+        if encoder is not None:
+            missing += _bert(encoder)
+        for key in ('backbone', 'decode_head'):
+            missing += _init_weights(f'model.{key}', cfg.model.get(key) or {})
+    return missing
+
+
+def _data(cfg: Config, splits: tuple[str, ...]) -> list[Missing]:
+    for split in splits:
+        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
+        if 'ann_file' not in dataset:
+            continue
+        root = dataset.get('data_root') or ''
+        table = osp.join(root, dataset.ann_file)
+        if not osp.isfile(table):
+            standin = dataset.type == 'RefHLSegDataset' and osp.normpath(root) == osp.normpath('data/refhl')
+            get = 'make refhl-phantom puts a made-up stand-in there' if standin else 'docs/datasets.md has the layout'
+            roots = ' '.join(f'{s}_dataloader.dataset.data_root=DIR' for s in ('train', 'val', 'test'))
+            return [Missing(f'data: no annotation table {table}', get, roots)]
+    return []
+
+
+def _bert(encoder: ConfigDict) -> list[Missing]:
+    name = encoder.get('pretrained', 'bert-base-uncased')
+    if name is None or osp.isdir(name) or _on_hub(name):
+        return []
+    return [
+        Missing(
+            f"text encoder: '{name}' is no local folder, not in the cache, and the hub is out of reach",
+            f'copy a folder with a BERT here (config.json, weights, tokenizer) or cache {name} on a connected machine',
+            'model.text_encoder.pretrained=scratch',
+        )
+    ]
+
+
+def _on_hub(name: str) -> bool:
+    from huggingface_hub import HfApi, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, 'config.json'), str):
+        return True
+    if os.environ.get('HF_HUB_OFFLINE', '').upper() in ('1', 'TRUE', 'YES', 'ON'):
+        return False
+    try:
+        HfApi().model_info(name, timeout=5)
+    except Exception:  # the client's errors differ by cause and version; each means the same here
+        return False
+    return True
+
+
+def _init_weights(key: str, part: ConfigDict) -> list[Missing]:
+    missing = []
+    for init in find(part.get('init_cfg') or {}):
+        path = init.get('checkpoint')
+        if path is None or _reachable(path):
+            continue
+        missing.append(
+            Missing(
+                f'{key} weights: {path}',
+                f'download it elsewhere and set {key}.init_cfg.checkpoint=FILE',
+                f'{key}.init_cfg=None',
+            )
+        )
+    return missing
+
+
+def _reachable(path: str) -> bool:
+    url = urlparse(path)
+    if url.scheme not in ('http', 'https'):
+        return osp.isfile(path) or bool(url.scheme)
+    import torch
+
+    if osp.isfile(osp.join(torch.hub.get_dir(), 'checkpoints', osp.basename(url.path))):
+        return True
+    try:
+        with urlopen(path, timeout=5):
+            return True
+    except (OSError, ValueError):
+        return False
+
+
+def report(missing: list[Missing], command: str) -> str:
+    """A few lines: what is missing, how to get it, and one command that does without."""
+    lines = ['This run cannot start:']
+    for item in missing:
+        lines += [f'  - {item.what}', f'      {item.get}']
+    optional = [m.option for m in missing if not m.what.startswith('data:')]
+    if optional:
+        lines += ['Or do without (from random weights, which is not the published recipe):']
+        lines += [f'  {command} --cfg-options {" ".join(optional)}']
+    return '\n'.join(lines)

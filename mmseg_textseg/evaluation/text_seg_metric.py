@@ -1,0 +1,146 @@
+"""Dice and IoU of text-guided segmentation, with one stated rule for empty masks."""
+
+import csv
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import MMLogger, print_log
+from mmseg.registry import METRICS
+from prettytable import PrettyTable
+
+from .overlap import Counts, count, dice, iou, pool, to_mask
+
+
+@METRICS.register_module()
+class TextSegMetric(BaseMetric):
+    """Per-image means (as LSMS and LViT report) and pooled values of the foreground, at the truth's size.
+
+    Returned, as fractions of 1:
+
+    - ``dice``, ``iou``: mean over items, each (image, expression) weighing the same;
+    - ``pooled_dice``, ``pooled_iou``: from counts summed over the set, each pixel weighing the same.
+
+    Empty masks: prediction and truth both empty score 1 (``empty='one'``), or the item is left out of the
+    means (``empty='skip'``); only one of them empty scores 0.
+
+    Args:
+        empty: rule where both masks are empty.
+        ignore_index: label of the truth that counts nowhere.
+        out_dir: where to write ``metrics.json`` and ``per_sample.csv``; None writes nothing.
+        save_masks: also write predictions as ``out_dir/masks/<sample_id>.png``, 0 / 255.
+        info: kept as it is in metrics.json (config, checkpoint).
+        collect_device, prefix: of :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    def __init__(
+        self,
+        empty: Literal['one', 'skip'] = 'one',
+        ignore_index: int = 255,
+        out_dir: str | None = None,
+        save_masks: bool = False,
+        info: dict | None = None,
+        collect_device: str = 'cpu',
+        prefix: str | None = None,
+    ):
+        super().__init__(collect_device=collect_device, prefix=prefix)
+        if empty not in ('one', 'skip'):
+            raise ValueError(f"empty must be 'one' or 'skip', got {empty!r}")
+        if save_masks and out_dir is None:
+            raise ValueError('save_masks=True needs out_dir')
+        self.empty = empty
+        self.ignore_index = ignore_index
+        self.out_dir = None if out_dir is None else Path(out_dir)
+        self.save_masks = save_masks
+        self.info = dict(info or {})
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Count each sample's pixels; predictions arrive at the original size.
+
+        Raises:
+            KeyError: a sample without truth.
+        """
+        for sample in data_samples:
+            path = sample.get('img_path', '')
+            if 'gt_sem_seg' not in sample:
+                raise KeyError(f'no truth for {path}: the test pipeline needs LoadMask before PackTextSegInputs')
+            pred = to_mask(sample['pred_sem_seg']['data'])
+            row = dict(
+                sample_id=sample.get('sample_id', Path(path).stem),
+                image=os.path.basename(path),
+                expression=sample.get('text', ''),
+                counts=count(pred, to_mask(sample['gt_sem_seg']['data']), self.ignore_index),
+            )
+            if self.save_masks:
+                self._write_mask(row['sample_id'], pred.numpy())
+            self.results.append(row)
+
+    def compute_metrics(self, results: list[dict]) -> dict[str, float]:
+        """Means over all items, and the files of ``out_dir``."""
+        counts = [Counts(*row['counts']) for row in results]
+        kept = [c for c in counts if not (self.empty == 'skip' and c.empty)]
+        if not kept:
+            raise ValueError(f'nothing to average: all {len(counts)} items are empty in truth and prediction')
+        together = pool(counts)
+        metrics = dict(
+            dice=statistics.fmean(dice(c) for c in kept),
+            iou=statistics.fmean(iou(c) for c in kept),
+            pooled_dice=dice(together),
+            pooled_iou=iou(together),
+        )
+        self._print(metrics, len(kept), len(counts))
+        if self.out_dir is not None:
+            self._write(metrics, results, counts)
+        return metrics
+
+    def _print(self, metrics: dict, kept: int, total: int) -> None:
+        table = PrettyTable(['', 'Dice', 'IoU'])
+        table.add_row([f'per image ({kept} items)', f'{100 * metrics["dice"]:.2f}', f'{100 * metrics["iou"]:.2f}'])
+        table.add_row(['pooled', f'{100 * metrics["pooled_dice"]:.2f}', f'{100 * metrics["pooled_iou"]:.2f}'])
+        skipped = f'; {total - kept} items empty in both left out' if total > kept else ''
+        print_log(f'foreground, percent{skipped}:\n{table}', logger=MMLogger.get_current_instance())
+
+    def _write(self, metrics: dict, results: list[dict], counts: list[Counts]) -> None:
+        self.out_dir.mkdir(parents=True, exist_ok=True)
+        summary = {**metrics, 'items': len(counts), 'empty': self.empty, **self.info}
+        with _whole(self.out_dir / 'metrics.json') as file:
+            json.dump(summary, file, indent=2)
+        with _whole(self.out_dir / 'per_sample.csv') as file:
+            writer = csv.writer(file)
+            writer.writerow(['sample_id', 'image', 'expression', 'dice', 'iou', 'pixels', 'predicted_pixels'])
+            for row, c in zip(results, counts, strict=True):
+                scores = [f'{dice(c):.6f}', f'{iou(c):.6f}', c.tp + c.fn, c.tp + c.fp]
+                writer.writerow([row['sample_id'], row['image'], row['expression'], *scores])
+        print_log(f'written to {self.out_dir}: metrics.json, per_sample.csv', logger=MMLogger.get_current_instance())
+
+    def _write_mask(self, sample_id: str, pred: np.ndarray) -> None:
+        path = self.out_dir / 'masks' / f'{sample_id}.png'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        done, data = cv2.imencode('.png', (pred != 0).astype(np.uint8) * 255)
+        if not done:
+            raise OSError(f'could not encode the mask of {sample_id}')
+        path.write_bytes(data.tobytes())
+
+
+class _whole:
+    """A text file that appears under its name only when it is complete."""
+
+    def __init__(self, path: Path):
+        self.path, self.part = path, path.with_name(path.name + '.part')
+
+    def __enter__(self):
+        self.file = self.part.open('w', newline='', encoding='utf-8')
+        return self.file
+
+    def __exit__(self, kind, *_):
+        self.file.close()
+        if kind is None:
+            self.part.replace(self.path)
+        else:
+            self.part.unlink()

@@ -1,0 +1,60 @@
+"""Evaluate a checkpoint: MMSegmentation's arguments, mmengine's Runner.
+
+python tools/test.py CONFIG CHECKPOINT --out DIR [--save-masks] [--shuffle-text] [--cfg-options K=V ...]
+
+--out DIR writes DIR/metrics.json, DIR/per_sample.csv and, with --save-masks, DIR/masks/*.png.
+"""
+
+import argparse
+
+from mmengine.runner import Runner
+
+from mmseg_textseg.apis import ConfigError, load_config
+from mmseg_textseg.apis.cli import add_common_arguments, apply_common, plain_errors, require
+from mmseg_textseg.datasets import AnnotationError
+from mmseg_textseg.models import TextEncoderError, WeightsError
+from mmseg_textseg.tokenization import TokenizerError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate a segmentor')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    add_common_arguments(parser)
+    parser.add_argument('--out', metavar='DIR', help='write metrics.json and per_sample.csv there')
+    parser.add_argument('--save-masks', action='store_true', help='write the predicted masks too (needs --out)')
+    parser.add_argument('--shuffle-text', action='store_true', help="control: each image gets another image's sentence")
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation, where the config has tta_pipeline')
+    args = parser.parse_args()
+    if args.save_masks and not args.out:
+        parser.error('--save-masks needs --out DIR')
+    return args
+
+
+def main() -> None:
+    args = parse_args()
+    with plain_errors(ConfigError, AnnotationError, TextEncoderError, TokenizerError, WeightsError):
+        cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
+        apply_common(cfg, args)
+        require(cfg, ('test',), weights=False)
+        cfg.load_from = args.checkpoint
+        if args.shuffle_text:
+            cfg.test_dataloader.dataset.shuffle_text = True
+        if args.tta:
+            if 'tta_pipeline' not in cfg or 'tta_model' not in cfg:
+                raise ConfigError(f'{args.config} has no tta_pipeline and tta_model for --tta')
+            cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+            cfg.model = {**cfg.tta_model, 'module': cfg.model}
+        if args.out:
+            evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
+            ours = [e for e in evaluators if e.type == 'TextSegMetric']
+            if not ours:
+                raise ConfigError('--out needs a TextSegMetric among test_evaluator')
+            ours[0].out_dir = args.out
+            ours[0].save_masks = args.save_masks
+            ours[0].info = dict(config=args.config, checkpoint=args.checkpoint, shuffled_text=args.shuffle_text)
+        Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    main()

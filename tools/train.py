@@ -1,0 +1,50 @@
+"""Train a segmentor: MMSegmentation's arguments, mmengine's Runner.
+
+python tools/train.py configs/lsms/lsms_refhl_480x480.py [--work-dir DIR] [--resume] [--amp] [--cfg-options K=V ...]
+"""
+
+import argparse
+
+import torch
+from mmengine.runner import Runner
+
+from mmseg_textseg.apis import ConfigError, load_config
+from mmseg_textseg.apis.cli import add_common_arguments, apply_common, plain_errors, require
+from mmseg_textseg.datasets import AnnotationError
+from mmseg_textseg.models import TextEncoderError, WeightsError
+from mmseg_textseg.tokenization import TokenizerError
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a segmentor')
+    parser.add_argument('config', help='config file')
+    add_common_arguments(parser)
+    parser.add_argument('--resume', action='store_true', help='go on from the latest checkpoint of the work dir')
+    parser.add_argument('--amp', action='store_true', help='mixed precision (bfloat16 on a CPU)')
+    return parser.parse_args()
+
+
+def enable_amp(cfg) -> None:
+    """Swap the optimizer wrapper; mmengine's own AMP wrapper exists for accelerators only."""
+    if cfg.optim_wrapper.type != 'OptimWrapper':
+        return
+    if torch.cuda.is_available():
+        cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
+    else:
+        cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
+
+
+def main() -> None:
+    args = parse_args()
+    with plain_errors(ConfigError, AnnotationError, TextEncoderError, TokenizerError, WeightsError):
+        cfg = load_config(args.config, args.cfg_options)
+        apply_common(cfg, args)
+        require(cfg, ('train', 'val'), weights=not args.resume)
+        cfg.resume = args.resume
+        if args.amp:
+            enable_amp(cfg)
+        Runner.from_cfg(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
