@@ -214,7 +214,8 @@ def test_same_seed_same_files_and_any_number_of_workers(tmp_path):
 
 
 def test_the_generator_does_not_need_torch():
-    code = f'import sys; sys.path.append("{ROOT}/mmseg_textseg/datasets"); import phantom; assert "torch" not in sys.modules'
+    folder = ROOT / 'mmseg_textseg' / 'datasets'
+    code = f'import sys; sys.path.append(r"{folder}"); import phantom; assert "torch" not in sys.modules'
     subprocess.run([sys.executable, '-c', code], check=True)
 
 
@@ -226,7 +227,7 @@ def test_second_run_does_nothing(tmp_path, monkeypatch):
 
 def test_other_arguments_need_overwrite(tmp_path):
     make_phantom(tmp_path, **SMALL)
-    with pytest.raises(FileExistsError, match='other arguments.*overwrite'):
+    with pytest.raises(FileExistsError, match=r'other arguments.*overwrite'):
         make_phantom(tmp_path, **{**SMALL, 'size': 64})
     make_phantom(tmp_path, **{**SMALL, 'size': 64, 'cases': 3}, overwrite=True)
     assert {p.name[:9] for p in (tmp_path / 'images').iterdir()} == {'case_0001', 'case_0002', 'case_0003'}
