@@ -3,6 +3,7 @@
 from . import transforms
 from .annotations import AnnotationError, AnnotationRow, load_annotations, read_expressions
 from .refhl_seg import RefHLSegDataset
+from .text_controls import shuffle_texts
 from .text_seg_dataset import TextSegDataset
 from .transforms import *  # noqa: F403
 
@@ -13,5 +14,6 @@ __all__ = [
     'TextSegDataset',
     'load_annotations',
     'read_expressions',
+    'shuffle_texts',
     *transforms.__all__,
 ]

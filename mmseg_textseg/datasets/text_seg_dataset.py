@@ -6,6 +6,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from .annotations import AnnotationRow, load_annotations
+from .text_controls import shuffle_texts
 
 
 @DATASETS.register_module()
@@ -29,6 +30,7 @@ class TextSegDataset(BaseSegDataset):
         prompt: which value to take of MedVLSM's ``prompts``, p0 to p6.
         sheet: worksheet of an xlsx that has several with content.
         allow_empty_text: let empty expressions pass, for text-free baselines.
+        shuffle_text: a control: every item gets the sentence of another image (:func:`shuffle_texts`).
         kwargs: of :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
@@ -51,12 +53,14 @@ class TextSegDataset(BaseSegDataset):
         prompt: str = 'p6',
         sheet: str | None = None,
         allow_empty_text: bool = False,
+        shuffle_text: bool = False,
         **kwargs,
     ) -> None:
         if expressions not in ('all', 'group'):
             raise ValueError(f"expressions is {expressions!r}; expected 'all' or 'group'")
         # Before super().__init__(), which loads the table.
         self.expressions = expressions
+        self.shuffle_text = shuffle_text
         self.reader_options = dict(
             image_column=image_column,
             mask_column=mask_column,
@@ -92,7 +96,7 @@ class TextSegDataset(BaseSegDataset):
             for text in row.expressions:
                 items.append(self._item(row, sample_id=f'{names[pair]}-{seen[pair]}', text=text))
                 seen[pair] += 1
-        return items
+        return shuffle_texts(items) if self.shuffle_text else items
 
     def _item(self, row: AnnotationRow, **values) -> dict:
         item = dict(
