@@ -14,6 +14,7 @@ from mmseg.models.backbones.mscan import MSCAAttention, MSCABlock
 from torch import Tensor, nn
 
 from ..layers.norm import InstanceNorm
+from ..layers.strip_conv import row_conv
 from ..text_features import TextFeatures
 
 
@@ -87,8 +88,8 @@ class SVLA(MSCAAttention):
         pre = self.conv0(x)
         attention = pre
         for unit in range(self.num_units):
-            strip = getattr(self, f'conv{unit}_2')(getattr(self, f'conv{unit}_1')(pre))
-            attention = attention + strip
+            row = row_conv(getattr(self, f'conv{unit}_1'), pre)
+            attention = attention + getattr(self, f'conv{unit}_2')(row)
         if self.language is not None:
             attention = attention + self.language(pre, text)
         return self.conv3(attention) * x
