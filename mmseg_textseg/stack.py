@@ -10,6 +10,8 @@ STACKS = {
     'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'),
     'openmmlab': ('mmengine', 'mmcv', 'mmsegmentation'),
 }
+# Variants that own the same folders as the names above.
+VARIANTS = {'onedl': (), 'openmmlab': ('mmcv-lite', 'mmcv-full', 'mmengine-lite')}
 
 
 class StackError(ImportError):
@@ -34,25 +36,26 @@ def detect_stack() -> str:
         StackError: if neither is complete, or parts of both are installed; the message holds the
             pip commands that mend it.
     """
-    present = {name: [d for d in dists if _installed(d)] for name, dists in STACKS.items()}
+    present = {name: [d for d in dists + VARIANTS[name] if _installed(d)] for name, dists in STACKS.items()}
     if all(present.values()):
         both = present['onedl'] + present['openmmlab']
         raise StackError(
             f"mmseg_textseg found parts of two stacks: {', '.join(both)}. They overwrite each other's files "
             'in site-packages. Uninstall all of them, then install one:\n'
             f'    pip uninstall -y {" ".join(both)}\n'
-            "    pip install 'mmseg_textseg[onedl]'"
+            f'    pip install {" ".join(STACKS["onedl"])}'
         )
     for name, dists in STACKS.items():
-        if len(present[name]) == len(dists):
+        if set(dists) <= set(present[name]):
             return name
     missing = {name: [d for d in dists if d not in present[name]] for name, dists in STACKS.items()}
     started = next((name for name in STACKS if present[name]), None)
     have = f'{", ".join(present[started])} without {", ".join(missing[started])}' if started else 'none of them'
     raise StackError(
         'mmseg_textseg needs mmengine, mmcv and mmsegmentation, and found '
-        f"{have}. Install the maintained forks:\n    pip install 'mmseg_textseg[onedl]'\n"
-        "or OpenMMLab's own packages (docs/install.md):\n    pip install 'mmseg_textseg[openmmlab]'"
+        f'{have}. Install the maintained forks:\n    pip install {" ".join(STACKS["onedl"])}\n'
+        "or OpenMMLab's own packages (they take some care: docs/install.md):\n"
+        f'    pip install {" ".join(STACKS["openmmlab"])} ftfy regex'
     )
 
 

@@ -116,6 +116,12 @@ def _from_pretrained(name: str) -> TextTokenizer:
             f'({str(error).splitlines()[0]}). Give a folder with a BERT (config.json, tokenizer files, weights), '
             'or train the text encoder from scratch: docs/text_encoders.md'
         ) from error
+    # transformers makes a tokenizer of special tokens alone where the files are missing: every word would be [UNK].
+    if len(backend) <= len(set(backend.all_special_tokens)):
+        raise TokenizerError(
+            f"'{name}' holds no vocabulary: expected vocab.txt or tokenizer.json beside config.json; "
+            'save the tokenizer there too'
+        )
     return TextTokenizer(backend, f'pretrained:{name}')
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+from einops import rearrange
 from mmseg.models.backbones.mscan import MSCAAttention, MSCABlock
 from torch import Tensor, nn
 
@@ -42,9 +43,8 @@ class LanguageBranch(nn.Module):
 
     def attention(self, pre: Tensor, text: TextFeatures) -> Tensor:
         """Word weights of each pixel, eq. 7-8: (B, N, T); zero on padding, and for a sentence without tokens."""
-        batch, channels, height, width = pre.shape
-        # A view where the map is channels-last: (B, C, H, W) -> (B, N, C)
-        query = self.v1(pre).permute(0, 2, 3, 1).reshape(batch, height * width, channels)
+        # A view where the map is channels-last.
+        query = rearrange(self.v1(pre), 'b c h w -> b (h w) c')
         score = torch.matmul(query, self.l1(text.tokens).transpose(1, 2)) * self.scale  # (B, N, T)
         keep = text.mask[:, None, :]  # (B, 1, T)
         # The lowest number instead of -inf: a row without any token must not become NaN.
@@ -53,9 +53,8 @@ class LanguageBranch(nn.Module):
 
     def forward(self, pre: Tensor, text: TextFeatures) -> Tensor:
         """(B, C, H, W) -> Att_L of the same shape."""
-        batch, channels, height, width = pre.shape
         words = torch.matmul(self.attention(pre, text), self.l2(text.tokens))  # (B, N, T) x (B, T, C) -> (B, N, C)
-        words = words.reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+        words = rearrange(words, 'b (h w) c -> b c h w', h=pre.shape[2])
         return self.out(words) * self.v2(pre)  # the Pixel-Map, eq. 9
 
 

@@ -1,6 +1,6 @@
 from .nmf import NMF2d
 from .norm import InstanceNorm
-from .strip_conv import row_conv
 from .strict_init import StrictPretrained, WeightsError
+from .strip_conv import row_conv
 
 __all__ = ['InstanceNorm', 'NMF2d', 'StrictPretrained', 'WeightsError', 'row_conv']

@@ -5,6 +5,7 @@ B batch, D channels, N = H W pixels, R rank.
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 
@@ -57,12 +58,10 @@ class NMF2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, H, W), non-negative -> its rank-R reconstruction, channels-last."""
-        batch, channels, height, width = x.shape
         # Products over thousands of pixels: half precision would not hold them.
         with torch.autocast(x.device.type, enabled=False):
-            flat = x.permute(0, 2, 3, 1).reshape(batch, height * width, channels)
-            flat = flat.to(torch.promote_types(x.dtype, torch.float32))
+            flat = rearrange(x, 'b d h w -> b (h w) d').to(torch.promote_types(x.dtype, torch.float32))
             bases, coef = self._factorise(flat)
             coef = self._step(coef, torch.matmul(flat, bases), bases.mT @ bases)
             out = torch.matmul(coef, bases.mT)  # (B, N, R) x (B, R, D) -> (B, N, D)
-        return out.to(x.dtype).reshape(batch, height, width, channels).permute(0, 3, 1, 2)
+        return rearrange(out.to(x.dtype), 'b (h w) d -> b d h w', h=x.shape[2])

@@ -19,10 +19,11 @@ class InstanceNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        # Moments in float32: sums over a whole map overflow or drown in half precision.
-        var, mean = torch.var_mean(x.float(), dim=(2, 3), correction=0, keepdim=True)  # (B, C, 1, 1)
-        scale = torch.rsqrt(var + self.eps)
-        return (x * scale.to(x.dtype)) - (mean * scale).to(x.dtype)
+        # In float32 to the end: sums over a whole map drown in half precision, and so does x - mean for a
+        # mean far from zero.
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
+        var, mean = torch.var_mean(wide, dim=(2, 3), correction=0, keepdim=True)  # (B, C, 1, 1)
+        return ((wide - mean) * torch.rsqrt(var + self.eps)).to(x.dtype)
 
     def extra_repr(self) -> str:
         return f'eps={self.eps}'

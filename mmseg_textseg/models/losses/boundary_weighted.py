@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 
 def boundary_weights(
-    mask: Tensor, lam: float = 1.2, kernel_size: int = 3, iterations: int = 1, ignore_index: int = 255
+    mask: Tensor, lam: float = 1.2, kernel_size: int = 3, iterations: int = 1, ignore_index: int | None = 255
 ) -> Tensor:
     """W = lam E + (1 - E), E = dilate(M) - erode(M).
 
@@ -16,7 +16,7 @@ def boundary_weights(
         lam: weight of the boundary band.
         kernel_size: side of the square structuring element, odd.
         iterations: how often it is applied; the band is about ``iterations * (kernel_size - 1)`` pixels wide.
-        ignore_index: label that counts as background here.
+        ignore_index: label that counts as background here; None for none.
 
     Returns:
         (B, H, W) float weights. The picture's edge makes no boundary: outside counts as its nearest pixel.
@@ -34,10 +34,9 @@ def boundary_weights(
     return lam * edge + (1 - edge)
 
 
-def _foreground(mask: Tensor, ignore_index: int) -> Tensor:
-    if mask.dtype == torch.bool:
-        return mask.to(torch.get_default_dtype())
-    return ((mask > 0) & (mask != ignore_index)).to(mask.dtype if mask.is_floating_point() else torch.float32)
+def _foreground(mask: Tensor, ignore_index: int | None) -> Tensor:
+    inside = mask > 0 if ignore_index is None else (mask > 0) & (mask != ignore_index)
+    return inside.to(mask.dtype if mask.is_floating_point() else torch.get_default_dtype())
 
 
 def binary_focal_loss(logits: Tensor, target: Tensor, valid: Tensor, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
@@ -51,10 +50,10 @@ def binary_focal_loss(logits: Tensor, target: Tensor, valid: Tensor, gamma: floa
         alpha: weight of the foreground, 1 - alpha that of the background.
     """
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
-    p = logits.sigmoid()
-    miss = target * (1 - p) + (1 - target) * p
+    # (1 - p_t)^gamma through logarithms: a power of 0 has no finite gradient for gamma below 1.
+    miss = (gamma * F.logsigmoid((1 - 2 * target) * logits)).exp()
     weight = target * alpha + (1 - target) * (1 - alpha)
-    return (weight * miss**gamma * cross_entropy * valid).sum() / valid.sum().clamp(min=1)
+    return (weight * miss * cross_entropy * valid).sum() / valid.sum().clamp(min=1)
 
 
 def weighted_soft_dice_loss(prob: Tensor, target: Tensor, weight: Tensor, smooth: float = 1.0) -> Tensor:
@@ -114,7 +113,7 @@ class BoundaryWeightedSegLoss(nn.Module):
             logits: (B, 1, H, W), or (B, 2, H, W) with the foreground second.
             target: (B, H, W), 0 / 1 / ignore_index.
             weight: extra pixel weights (B, H, W), from a pixel sampler.
-            ignore_index: label that counts nowhere.
+            ignore_index: label that counts nowhere; None for none.
 
         Raises:
             ValueError: more than one foreground class.
@@ -124,13 +123,13 @@ class BoundaryWeightedSegLoss(nn.Module):
                 f'BoundaryWeightedSegLoss is for one foreground class (1 or 2 logits), got {logits.shape[1]} channels'
             )
         # Softmax over two channels is the sigmoid of their difference.
-        logit = (logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]).float()
-        ignored = -1 if ignore_index is None else ignore_index
-        truth = _foreground(target, ignored).to(logit.dtype)
-        valid = (target != ignored).to(logit.dtype)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        logit = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
+        truth = _foreground(target, ignore_index).to(logit.dtype)
+        valid = torch.ones_like(logit) if ignore_index is None else (target != ignore_index).to(logit.dtype)
         if weight is not None:
             valid = valid * weight
-        edges = boundary_weights(target, self.lam, self.kernel_size, self.iterations, ignored).to(logit.dtype)
+        edges = boundary_weights(target, self.lam, self.kernel_size, self.iterations, ignore_index).to(logit.dtype)
         focal = binary_focal_loss(logit, truth, valid, self.gamma, self.alpha)
         dice = weighted_soft_dice_loss(logit.sigmoid(), truth, edges * valid, self.smooth)
         return self.loss_weight * (focal + dice)

@@ -104,15 +104,30 @@ class BertTextEncoder(BaseModule):
         if self.pretrained is None or self.is_init:
             return
         from transformers import BertModel
+        from transformers.utils import logging
 
+        verbosity = logging.get_verbosity()
+        # Its report of unused keys (the pooler) reads like a failure; what matters is checked below.
+        logging.set_verbosity_error()
         try:
-            loaded = BertModel.from_pretrained(self.pretrained, add_pooling_layer=False, config=self.bert.config)
+            loaded, report = BertModel.from_pretrained(
+                self.pretrained, add_pooling_layer=False, config=self.bert.config, output_loading_info=True
+            )
         except (OSError, ValueError, RuntimeError) as error:
             raise TextEncoderError(
                 f"weights of text encoder '{self.pretrained}' are neither a local folder nor to be had from the hub "
                 f'({str(error).splitlines()[0]}). Set model.text_encoder.pretrained to a folder with a BERT, '
                 'or to None with a tokenizer and an arch: docs/text_encoders.md'
             ) from error
+        finally:
+            logging.set_verbosity(verbosity)
+        absent = sorted(report['missing_keys'])
+        if absent:
+            raise TextEncoderError(
+                f"the weights in '{self.pretrained}' do not fill its own config: absent {', '.join(absent[:5])}"
+                f'{f" and {len(absent) - 5} more" if len(absent) > 5 else ""}. Is the download complete, and is '
+                'config.json (or arch=) of the same model?'
+            )
         self.bert.load_state_dict(loaded.state_dict(), strict=True)
         self.is_init = True
         print_log(f"text encoder: {len(loaded.state_dict())} tensors from '{self.pretrained}'", logger='current')

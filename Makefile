@@ -1,0 +1,45 @@
+PYTHON ?= python3
+VENV ?= .venv
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# Warnings of pip (its own age, mirrors) would bury the one line that matters; errors still show.
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+
+export HF_HUB_DISABLE_TELEMETRY := 1
+# No test and no demo may depend on a hub being in reach.
+demo test: export HF_HUB_OFFLINE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo test lint refhl-phantom clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## create the virtual environment: the tested versions, this package editable
+
+# torch first: on its own it is the long download, and whatever follows finds it satisfied.
+$(STAMP): setup.py constraints.txt
+	@echo "Installing into $(VENV) (torch is the long part) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) torch
+	@$(PIP) -e '.[onedl,dev]'
+	@touch $@
+	@echo "$(VENV) is ready."
+
+demo: $(STAMP)  ## train and test a small model on made-up slices
+	@$(BIN)/python tools/demo.py
+
+test: $(STAMP)  ## run the tests, report coverage
+	@$(BIN)/python -m pytest -m 'not shared_data' --cov=mmseg_textseg --cov-report=term-missing:skip-covered
+
+lint: $(STAMP)  ## check style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+refhl-phantom: $(STAMP)  ## write a made-up stand-in where the LSMS configs look for RefHL-Seg
+	@$(BIN)/python tools/make_phantom.py --out data/refhl --cases 60 --size 480 --seed 0
+
+clean:  ## remove caches and build products; keeps the environment, data and work_dirs
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .coverage htmlcov
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -not -path './.git/*' -prune -exec rm -rf {} +

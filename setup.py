@@ -1,0 +1,56 @@
+"""Package metadata. The MMSegmentation stack is an extra, never a hard requirement (docs/install.md)."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def read_version() -> str:
+    """Read the version without importing the package, which would need torch and a stack."""
+    text = (ROOT / 'mmseg_textseg' / 'version.py').read_text(encoding='utf-8')
+    match = re.search(r"^__version__ = '([^']+)'", text, re.MULTILINE)
+    if match is None:
+        raise RuntimeError("mmseg_textseg/version.py: expected a line like __version__ = '0.1.0'")
+    return match.group(1)
+
+
+setup(
+    name='mmseg_textseg',
+    version=read_version(),
+    description='Text-guided image segmentation as a plugin of MMSegmentation',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=find_packages(include=['mmseg_textseg*']),
+    install_requires=[
+        'torch>=2.4',
+        'transformers>=4.41',
+        'tokenizers',
+        'huggingface_hub',
+        'einops',
+        'numpy',
+        'opencv-python',
+        'pillow',
+        'scipy',
+        'openpyxl',
+        'prettytable',
+        'tqdm',
+    ],
+    extras_require={
+        # Both stacks own site-packages/{mmengine,mmcv,mmseg}, so exactly one of these two.
+        'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'],
+        # mmsegmentation 1.2.2 refuses mmcv 2.2 and imports ftfy and regex without requiring them;
+        # mmengine 0.10.7 needs pkg_resources, which newer setuptools no longer have.
+        'openmmlab': [
+            'mmengine',
+            'mmcv>=2.0.0,<2.2.0',
+            'mmsegmentation',
+            'ftfy',
+            'regex',
+            'setuptools<81',
+        ],
+        'dev': ['pytest', 'pytest-cov', 'ruff'],
+    },
+)
