@@ -1,0 +1,184 @@
+"""What a run lacks is found before it starts, without the network, and the report's command does without."""
+
+import runpy
+import shlex
+import socket
+import sys
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+
+from mmseg_textseg.apis import find_missing, load_config, preflight
+from mmseg_textseg.apis.cli import require
+from mmseg_textseg.apis.preflight import Missing, report
+
+ROOT = Path(__file__).resolve().parents[2]
+LSMS = str(ROOT / 'configs/lsms/lsms_refhl_480x480.py')
+WEIGHTS = 'mscan_b_20230227-3ab7d230.pth'
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_reach(monkeypatch, tmp_path):
+    """No network, empty caches, and a working directory without data."""
+
+    def refuse(*_, **__):
+        raise URLError('no network in tests')
+
+    monkeypatch.setenv('HF_HUB_OFFLINE', '1')
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    monkeypatch.setattr('huggingface_hub.constants.HF_HUB_CACHE', str(tmp_path / 'hub'))
+    monkeypatch.setattr(preflight, 'urlopen', refuse)
+    monkeypatch.setattr(socket.socket, 'connect', refuse)
+    monkeypatch.chdir(tmp_path)
+
+
+def with_data(phantom, **options) -> dict:
+    return {**{f'{split}_dataloader.dataset.data_root': str(phantom) for split in ('train', 'val', 'test')}, **options}
+
+
+def parse(command: str):
+    """Arguments of tools/train.py as it reads them itself; the command starts with ``python <script>``."""
+    words = shlex.split(command)
+    assert words[0] == 'python'
+    before, sys.argv = sys.argv, words[1:]
+    try:
+        return runpy.run_path(str(ROOT / 'tools/train.py'), run_name='tool')['parse_args']()
+    finally:
+        sys.argv = before
+
+
+def test_everything_missing_at_once():
+    data, text, weights = find_missing(load_config(LSMS))
+    assert 'data/refhl/train.jsonl' in data.what
+    assert 'make refhl-phantom' in data.get
+    assert "'bert-base-uncased'" in text.what
+    assert text.option == 'model.text_encoder.pretrained=scratch'
+    assert weights.what.startswith('model.backbone weights: https://')
+    assert WEIGHTS in weights.what
+    assert weights.option == 'model.backbone.init_cfg=None'
+
+
+def test_the_stand_in_is_offered_for_its_own_place_only(tmp_path):
+    (missing,) = find_missing(load_config(LSMS, with_data(tmp_path / 'mine')), weights=False)
+    assert str(tmp_path / 'mine' / 'train.jsonl') in missing.what
+    assert 'refhl-phantom' not in missing.get
+    assert 'docs/datasets.md' in missing.get
+
+
+def test_only_the_splits_of_the_run_are_looked_for(phantom, tmp_path):
+    options = with_data(phantom)
+    options['train_dataloader.dataset.data_root'] = str(tmp_path / 'gone')
+    cfg = load_config(LSMS, options)
+    assert find_missing(cfg, ('val',), weights=False) == find_missing(cfg, ('test',), weights=False) == []
+    assert [m.what.split(':')[0] for m in find_missing(cfg, ('test', 'train'), weights=False)] == ['data']
+
+
+def test_nothing_missing(phantom, bert_folder, tiny_config, tmp_path):
+    assert find_missing(load_config(tiny_config), ('train', 'val', 'test')) == []
+    weights = tmp_path / 'mscan.pth'
+    weights.touch()
+    options = {
+        'model.text_encoder.pretrained': bert_folder,
+        'model.backbone.init_cfg.checkpoint': str(weights),
+    }
+    assert find_missing(load_config(LSMS, with_data(phantom, **options))) == []
+
+
+def test_a_checkpoint_that_follows_needs_no_initial_weights(phantom):
+    assert find_missing(load_config(LSMS, with_data(phantom)), ('test',), weights=False) == []
+
+
+def test_local_weights_that_are_not_there(phantom, bert_folder):
+    options = {'model.text_encoder.pretrained': bert_folder, 'model.backbone.init_cfg.checkpoint': 'gone/mscan.pth'}
+    (missing,) = find_missing(load_config(LSMS, with_data(phantom, **options)))
+    assert missing.what == 'model.backbone weights: gone/mscan.pth'
+    assert 'model.backbone.init_cfg.checkpoint=FILE' in missing.get
+
+
+def test_weights_in_torch_cache_count(phantom, bert_folder, tmp_path):
+    cfg = load_config(LSMS, with_data(phantom, **{'model.text_encoder.pretrained': bert_folder}))
+    assert len(find_missing(cfg)) == 1
+    cache = tmp_path / 'torch' / 'hub' / 'checkpoints'
+    cache.mkdir(parents=True)
+    (cache / WEIGHTS).touch()
+    assert find_missing(cfg) == []
+
+
+def test_weights_in_a_list_of_initialisers_are_found(tiny_config):
+    option = {
+        'model.decode_head.init_cfg': [dict(type='Normal', std=0.01), dict(type='Pretrained', checkpoint='g.pth')]
+    }
+    assert [m.option for m in find_missing(load_config(tiny_config, option))] == ['model.decode_head.init_cfg=None']
+
+
+def test_bert_in_the_cache_counts(phantom, tmp_path):
+    options = with_data(phantom, **{'model.backbone.init_cfg': None})
+    assert [m.what.split(':')[0] for m in find_missing(load_config(LSMS, options))] == ['text encoder']
+    snapshot = tmp_path / 'hub' / 'models--bert-base-uncased' / 'snapshots' / 'abc'
+    snapshot.mkdir(parents=True)
+    (snapshot / 'config.json').write_text('{}')
+    refs = tmp_path / 'hub' / 'models--bert-base-uncased' / 'refs'
+    refs.mkdir()
+    (refs / 'main').write_text('abc')
+    assert find_missing(load_config(LSMS, options)) == []
+
+
+@pytest.mark.parametrize('reachable', [True, False])
+def test_on_a_connected_machine_the_hub_is_asked(phantom, monkeypatch, reachable):
+    asked = []
+
+    def model_info(_, name, **__):
+        asked.append(name)
+        if not reachable:
+            raise ConnectionError
+
+    monkeypatch.delenv('HF_HUB_OFFLINE')
+    monkeypatch.setattr('huggingface_hub.HfApi.model_info', model_info)
+    missing = find_missing(load_config(LSMS, with_data(phantom, **{'model.backbone.init_cfg': None})))
+    assert asked == ['bert-base-uncased']
+    assert len(missing) == (0 if reachable else 1)
+
+
+@pytest.mark.parametrize('folder', ['/no/such/bert', './bert', 'weights/bert/tiny', 'a b'])
+def test_a_folder_that_is_not_there_is_missing_and_no_traceback(phantom, folder):
+    """A mistyped folder is no valid hub name either."""
+    options = {'model.text_encoder.pretrained': folder, 'model.backbone.init_cfg': None}
+    (missing,) = find_missing(load_config(LSMS, with_data(phantom, **options)))
+    assert f"'{folder}'" in missing.what
+
+
+def test_report_is_short_and_has_one_complete_command(phantom):
+    """Doing what the report says leaves nothing missing."""
+    options = with_data(phantom)
+    text = report(find_missing(load_config(LSMS, options)), f'python tools/train.py {LSMS} --resume')
+    lines = text.splitlines()
+    assert len(lines) == 7
+    assert lines[0] == 'This run cannot start:'
+    commands = [line.strip() for line in lines if line.strip().startswith('python ')]
+    assert commands == [lines[-1].strip()]
+    args = parse(commands[0])
+    assert args.config == LSMS
+    assert args.resume
+    assert find_missing(load_config(args.config, {**options, **args.cfg_options})) == []
+
+
+def test_report_of_missing_data_only_has_no_way_around():
+    text = report([Missing('data: no annotation table x.jsonl', 'make it', 'a=b')], 'python tools/train.py c.py')
+    assert text.splitlines() == ['This run cannot start:', '  - data: no annotation table x.jsonl', '      make it']
+
+
+@pytest.mark.parametrize('after', [['--work-dir', 'my runs'], []], ids=['middle', 'end'])
+def test_command_of_the_report_keeps_the_options_given(phantom, monkeypatch, after):
+    given = [f'{key}={value}' for key, value in with_data(phantom).items()]
+    monkeypatch.setattr(sys, 'argv', ['tools/train.py', LSMS, '--cfg-options', *given, *after])
+    with pytest.raises(SystemExit) as stopped:
+        require(load_config(LSMS, with_data(phantom)), ('train', 'val'), weights=True)
+    args = parse(stopped.value.code.splitlines()[-1].strip())
+    assert args.work_dir == ('my runs' if after else None)
+    assert args.cfg_options.items() >= with_data(phantom).items()
+    assert find_missing(load_config(args.config, args.cfg_options)) == []
+
+
+def test_require_lets_a_complete_run_go(tiny_config):
+    require(load_config(tiny_config), ('train', 'val', 'test'), weights=True)
