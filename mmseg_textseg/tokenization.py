@@ -11,6 +11,7 @@ The data pipeline (``TokenizeText``) and the text encoder (``BertTextEncoder``) 
 
 import hashlib
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -101,8 +102,13 @@ def _from_vocab(vocab: Sequence[str]) -> TextTokenizer:
         [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Split(Regex(r'\d'), behavior='isolated')]
     )
     names = dict(pad_token='[PAD]', unk_token='[UNK]', cls_token='[CLS]', sep_token='[SEP]', mask_token='[MASK]')
-    digest = hashlib.sha256('\n'.join(vocab).encode()).hexdigest()[:16]
-    return TextTokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, **names), f'vocab:{digest}')
+    table = {entry: i for i, entry in enumerate(vocab)}
+    return TextTokenizer(PreTrainedTokenizerFast(tokenizer_object=backend, **names), _digest(table))
+
+
+def _digest(table: dict[str, int]) -> str:
+    entries = '\n'.join(f'{index} {entry}' for entry, index in sorted(table.items()))
+    return f'vocab:{hashlib.sha256(entries.encode()).hexdigest()[:16]}'
 
 
 def _from_pretrained(name: str) -> TextTokenizer:
@@ -122,7 +128,8 @@ def _from_pretrained(name: str) -> TextTokenizer:
             f"'{name}' holds no vocabulary: expected vocab.txt or tokenizer.json beside config.json; "
             'save the tokenizer there too'
         )
-    return TextTokenizer(backend, f'pretrained:{name}')
+    # A folder is known by what it holds, so that it may move; a hub name by itself, which needs no look-up.
+    return TextTokenizer(backend, _digest(backend.get_vocab()) if os.path.isdir(name) else f'pretrained:{name}')
 
 
 def vocab_source(source: TokenizerSource) -> TokenizerSource:
@@ -161,5 +168,6 @@ def _load(key: str) -> TextTokenizer:
 
 
 def fingerprint(source: TokenizerSource) -> str:
-    """Names the vocabulary of a source without reading pretrained files."""
-    return f'pretrained:{source}' if isinstance(source, str) else load_tokenizer(source).fingerprint
+    """Names the vocabulary of a source; a hub name stands for itself, so that the network is not asked."""
+    on_hub = isinstance(source, str) and not os.path.isdir(source)
+    return f'pretrained:{source}' if on_hub else load_tokenizer(source).fingerprint

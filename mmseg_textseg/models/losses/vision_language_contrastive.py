@@ -31,9 +31,7 @@ class _ImageLogProbability(torch.autograd.Function):
     @staticmethod
     def forward(ctx, pixels: Tensor, language: Tensor, positive: Tensor, negative: Tensor, tau: float, unit: bool):
         """pixels (N, C), language (C,), positive (P,) and negative (Q,) indices of pixels."""
-        p, n = pixels[positive], pixels[negative]
-        if unit:
-            p, n = F.normalize(p, dim=1), F.normalize(n, dim=1)
+        p, n = _gather(pixels, positive, unit)[0], _gather(pixels, negative, unit)[0]
         align = p @ language / tau  # (P,)
         total = torch.empty_like(align)
         for rows in _chunks(len(p), len(n)):
@@ -48,10 +46,7 @@ class _ImageLogProbability(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         pixels, language, positive, negative, total = ctx.saved_tensors
         tau, unit = ctx.tau, ctx.unit
-        p, n = pixels[positive], pixels[negative]
-        if unit:
-            p_norm, n_norm = (x.norm(dim=1, keepdim=True).clamp_(min=1e-12) for x in (p, n))
-            p, n = p.div_(p_norm), n.div_(n_norm)
+        (p, p_norm), (n, n_norm) = _gather(pixels, positive, unit), _gather(pixels, negative, unit)
         grad = grad / tau
         # d log p_i / d align_i = 1 - e^(align_i - total_i)
         to_align = grad * (1 - (p @ language / tau - total).exp())  # (P,)
@@ -74,9 +69,19 @@ class _ImageLogProbability(torch.autograd.Function):
         return out, grad_language, None, None, None, None
 
 
+def _gather(pixels: Tensor, index: Tensor, unit: bool) -> tuple[Tensor, Tensor | None]:
+    """Rows of (N, C), a copy, divided by their lengths in place; and the lengths (P, 1)."""
+    rows = pixels[index]
+    if not unit:
+        return rows, None
+    norm = rows.norm(dim=1, keepdim=True).clamp_(min=1e-12)
+    return rows.div_(norm), norm
+
+
 def _through_normalise(grad: Tensor, unit: Tensor, norm: Tensor) -> None:
     """Gradient of x / |x|, in place: (g - u (u.g)) / |x|."""
-    grad.addcmul_(unit, (grad * unit).sum(1, keepdim=True), value=-1).div_(norm)
+    along = torch.bmm(grad[:, None], unit[:, :, None])[:, 0]  # (P, 1), without a (P, C) product
+    grad.addcmul_(unit, along, value=-1).div_(norm)
 
 
 def vision_language_contrastive_loss(

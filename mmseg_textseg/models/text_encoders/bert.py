@@ -159,10 +159,9 @@ class BertTextEncoder(BaseModule):
 
     def get_extra_state(self) -> Tensor:
         """Vocabulary as bytes in a uint8 tensor, since checkpoint code expects tensors."""
-        named = isinstance(self.tokenizer_source, str)
-        state = (
-            dict(pretrained=self.tokenizer_source) if named else dict(vocab=load_tokenizer(self.tokenizer_source).vocab)
-        )
+        source = self.tokenizer_source
+        state = dict(pretrained=source) if isinstance(source, str) else dict(vocab=load_tokenizer(source).vocab)
+        state['fingerprint'] = self.fingerprint
         return torch.from_numpy(np.frombuffer(json.dumps(state).encode(), dtype=np.uint8).copy())
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -171,10 +170,14 @@ class BertTextEncoder(BaseModule):
         Raises:
             TextEncoderError: token ids would mean other words than they did in training.
         """
-        source = read_tokenizer_source(state)
-        ours, theirs = self.fingerprint, fingerprint(source)
-        # A renamed or moved folder of the same vocabulary is no reason to stop: sizes are checked by the weights.
-        if ours != theirs and not (isinstance(source, str) and isinstance(self.tokenizer_source, str)):
+        stored = _read_state(state)
+        ours, theirs = self.fingerprint, stored['fingerprint']
+        # A hub name and a folder cannot be compared without the network; the weights compare their sizes.
+        both_named = 'pretrained' in stored and isinstance(self.tokenizer_source, str)
+        comparable = not both_named or ours.startswith('vocab:') == theirs.startswith('vocab:')
+        # The hub knows some models by two names: 'bert-base-uncased', 'google-bert/bert-base-uncased'.
+        names = [name.removeprefix('pretrained:').split('/')[-1] for name in (ours, theirs)]
+        if comparable and names[0] != names[1]:
             raise TextEncoderError(
                 f'the checkpoint was trained with vocabulary {theirs}, the model is built with {ours}. Load it through '
                 'tools/test.py, tools/predict.py or TextSegInferencer, which take the vocabulary from the checkpoint, '
@@ -182,7 +185,11 @@ class BertTextEncoder(BaseModule):
             )
 
 
+def _read_state(state: Tensor) -> dict:
+    return json.loads(bytes(state.to(torch.uint8).cpu().numpy()).decode())
+
+
 def read_tokenizer_source(state: Tensor) -> TokenizerSource:
     """Tokenizer source out of a checkpoint's ``text_encoder._extra_state``."""
-    stored = json.loads(bytes(state.to(torch.uint8).cpu().numpy()).decode())
+    stored = _read_state(state)
     return stored['pretrained'] if 'pretrained' in stored else dict(vocab=stored['vocab'])
