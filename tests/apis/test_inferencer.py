@@ -14,7 +14,8 @@ from mmseg.registry import MODELS
 from mmseg_textseg.apis import ConfigError, Prediction, TextSegInferencer, load_config
 from mmseg_textseg.models import TextEncoderError
 
-LEFT, RIGHT = 'The large lesion in the left lobe.', 'The lesion in the right lobe.'
+# As many tokens each: only their meaning differs.
+LEFT, RIGHT = 'The lesion in the left lobe.', 'The lesion in the right lobe.'
 
 
 @pytest.fixture(scope='module')

@@ -139,6 +139,10 @@ def test_sheet_size_and_columns(image, rows):
     count = lambda cell, color: int((cell == color).all(-1).sum())  # noqa: E731
     assert [count(cell, TRUTH) > 20 for cell in cells] == [False, False, True, False]
     assert [count(cell, PREDICTION) > 20 for cell in cells] == [False, False, False, True]
+    # Columns 15 to 34 and 20 to 39 of 60, in a cell of 96.
+    left = lambda cell, color: np.nonzero((cell == color).all(-1).sum(0) > 10)[0].min()  # noqa: E731
+    assert left(cells[2], TRUTH) == pytest.approx(15 * 96 / 60, abs=1)
+    assert left(cells[3], PREDICTION) == pytest.approx(20 * 96 / 60, abs=1)
     assert count(cells[1], PAPER) > 1000
     # Where nothing is marked, truth and prediction show the picture itself.
     assert np.array_equal(cells[2][60:], cells[0][60:])

@@ -3,6 +3,7 @@
 B images, C channels, P positive pixels of an image, Q negative ones.
 """
 
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -16,9 +17,13 @@ from torch.autograd.function import once_differentiable
 CHUNK_PAIRS = 1 << 20
 
 
-def _chunks(positives: int, negatives: int):
-    step = max(1, CHUNK_PAIRS // max(1, negatives))
-    return (slice(i, i + step) for i in range(0, positives, step))
+def _similarities(p: Tensor, n: Tensor, tau: float) -> Iterator[tuple[slice, Tensor]]:
+    """Rows of the pair matrix p n^T / tau, a chunk at a time, all in one buffer."""
+    step = max(1, CHUNK_PAIRS // len(n))
+    buffer = p.new_empty(min(step, len(p)), len(n))
+    for start in range(0, len(p), step):
+        rows = slice(start, min(start + step, len(p)))
+        yield rows, torch.mm(p[rows], n.T, out=buffer[: rows.stop - start]).div_(tau)
 
 
 class _ImageLogProbability(torch.autograd.Function):
@@ -34,9 +39,10 @@ class _ImageLogProbability(torch.autograd.Function):
         p, n = _gather(pixels, positive, unit)[0], _gather(pixels, negative, unit)[0]
         align = p @ language / tau  # (P,)
         total = torch.empty_like(align)
-        for rows in _chunks(len(p), len(n)):
-            repel = (p[rows] @ n.T).div_(tau)  # (p, Q)
-            total[rows] = torch.logaddexp(align[rows], repel.logsumexp(1))
+        for rows, repel in _similarities(p, n, tau):  # (p, Q)
+            top = repel.amax(1, keepdim=True)
+            repel = repel.sub_(top).exp_().sum(1).log_().add_(top[:, 0])
+            total[rows] = torch.logaddexp(align[rows], repel)
         ctx.save_for_backward(pixels, language, positive, negative, total)
         ctx.tau, ctx.unit = tau, unit
         return align - total
@@ -53,12 +59,11 @@ class _ImageLogProbability(torch.autograd.Function):
         grad_language = to_align @ p
         grad_p = torch.outer(to_align, language)
         grad_n = torch.zeros_like(n)
-        for rows in _chunks(len(p), len(n)):
+        for rows, repel in _similarities(p, n, tau):  # (p, Q)
             # d log p_i / d s_ij = -e^(s_ij - total_i)
-            repel = (p[rows] @ n.T).div_(tau).sub_(total[rows, None]).exp_().mul_(grad[rows, None])  # (p, Q)
+            repel.sub_(total[rows, None]).exp_().mul_(grad[rows, None])
             grad_p[rows].addmm_(repel, n, alpha=-1)
             grad_n.addmm_(repel.T, p[rows], alpha=-1)
-            del repel
         if unit:
             _through_normalise(grad_p, p, p_norm)
             _through_normalise(grad_n, n, n_norm)
