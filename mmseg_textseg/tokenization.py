@@ -6,7 +6,7 @@ The data pipeline (``TokenizeText``) and the text encoder (``BertTextEncoder``) 
 - ``'bert-base-uncased'`` or a local folder: the vocabulary that belongs to those weights;
 - ``dict(build_from='train.jsonl')``: WordPiece over the words of that annotation table (further
   keys are those of :func:`mmseg_textseg.datasets.read_expressions`);
-- ``dict(vocab=[...])``: exactly these entries, in this order.
+- ``dict(vocab=[...])`` or ``dict(vocab='...')``: exactly these entries, in this order; a string parts them by spaces.
 """
 
 import hashlib
@@ -134,9 +134,10 @@ def _from_pretrained(name: str) -> TextTokenizer:
 
 def vocab_source(source: TokenizerSource) -> TokenizerSource:
     """A source with its vocabulary spelt out, so that it no longer needs the annotation tables."""
-    if isinstance(source, str) or 'vocab' in source:
+    if isinstance(source, str):
         return source
-    return dict(vocab=load_tokenizer(source).vocab)
+    # One string: a list of a thousand entries takes mmengine seconds to print, at each checkpoint again.
+    return dict(vocab=' '.join(load_tokenizer(source).vocab))
 
 
 def load_tokenizer(source: TokenizerSource) -> TextTokenizer:
@@ -160,7 +161,8 @@ def _load(key: str) -> TextTokenizer:
     if isinstance(source, str):
         return _from_pretrained(source)
     if 'vocab' in source:
-        return _from_vocab(source['vocab'])
+        vocab = source['vocab']
+        return _from_vocab(vocab.split() if isinstance(vocab, str) else vocab)
     tables = source.pop('build_from')
     min_count = source.pop('min_count', 1)
     tables = [tables] if isinstance(tables, str) else tables

@@ -61,6 +61,7 @@ def _lesion(row: dict) -> str:
 
 def draw_sheet(rows: list[dict], masks: Path, path: Path) -> None:
     """Image, sentence, truth, prediction of chosen items."""
+    from mmseg_textseg.fileio import write_png
     from mmseg_textseg.visualization import sheet
 
     def grey(file: Path) -> np.ndarray:
@@ -81,7 +82,7 @@ def draw_sheet(rows: list[dict], masks: Path, path: Path) -> None:
             for row in rows
         ]
     )
-    cv2.imwrite(str(path), page[..., ::-1])
+    write_png(path, page[..., ::-1])
 
 
 def main() -> None:
@@ -116,7 +117,9 @@ def main() -> None:
     table = PrettyTable(['sentences', 'Dice', 'IoU'])
     table.add_row(['right', f'{right["dice"]:.3f}', f'{right["iou"]:.3f}'])
     table.add_row(["another image's", f'{shuffled["dice"]:.3f}', f'{shuffled["iou"]:.3f}'])
-    print(f'\n{right["items"]} sentences on cases never trained on, per-image means, {summary["seconds"]:.0f} s in all:')
+    print(
+        f'\n{right["items"]} sentences on cases never trained on, per-image means, {summary["seconds"]:.0f} s in all:'
+    )
     print(table)
     print(f'pictures: {page}\nfigures:  {out / "metrics.json"}\nweights:  {checkpoint}')
 

@@ -12,6 +12,7 @@ import cv2
 
 from mmseg_textseg.apis import ConfigError, TextSegInferencer, load_config
 from mmseg_textseg.apis.cli import plain_errors
+from mmseg_textseg.fileio import write_png
 from mmseg_textseg.models import TextEncoderError, WeightsError
 from mmseg_textseg.tokenization import TokenizerError
 from mmseg_textseg.visualization import overlay, with_caption
@@ -31,17 +32,6 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def save(path: Path, picture) -> None:
-    """Write a picture whole or not at all."""
-    done, data = cv2.imencode('.png', picture)
-    if not done:
-        raise OSError(f'could not encode {path}')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    part.write_bytes(data.tobytes())
-    part.replace(path)
-
-
 def main() -> None:
     args = parse_args()
     with plain_errors(ConfigError, TextEncoderError, TokenizerError, WeightsError, OSError, ValueError):
@@ -51,10 +41,10 @@ def main() -> None:
             raise ConfigError(f'--image {args.image} is {what}')
         segment = TextSegInferencer(load_config(args.config, checkpoint=args.checkpoint), args.checkpoint, args.device)
         result = segment(str(args.image), args.text)
-        save(args.out, result.mask.astype('uint8') * 255)
+        write_png(args.out, result.mask.astype('uint8') * 255)
         drawn = with_caption(overlay(picture[..., ::-1].copy(), result.mask), args.text)
         beside = args.out.with_name(f'{args.out.stem}_overlay.png')
-        save(beside, drawn[..., ::-1])
+        write_png(beside, drawn[..., ::-1])
     share = 100 * result.mask.mean()
     print(f'{args.out}: {int(result.mask.sum())} pixels ({share:.2f} % of the picture); {beside}')
 

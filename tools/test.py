@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with plain_errors(ConfigError, AnnotationError, TextEncoderError, TokenizerError, WeightsError):
+    with plain_errors(ConfigError, AnnotationError, FileNotFoundError, TextEncoderError, TokenizerError, WeightsError):
         cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
         apply_common(cfg, args)
         require(cfg, ('test',), weights=False)

@@ -36,7 +36,7 @@ def enable_amp(cfg) -> None:
 
 def main() -> None:
     args = parse_args()
-    with plain_errors(ConfigError, AnnotationError, TextEncoderError, TokenizerError, WeightsError):
+    with plain_errors(ConfigError, AnnotationError, FileNotFoundError, TextEncoderError, TokenizerError, WeightsError):
         cfg = load_config(args.config, args.cfg_options)
         apply_common(cfg, args)
         require(cfg, ('train', 'val'), weights=not args.resume)

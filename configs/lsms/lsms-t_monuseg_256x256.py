@@ -3,60 +3,17 @@
 #   python tools/test.py configs/lsms/lsms-t_monuseg_256x256.py CHECKPOINT --out DIR [--shuffle-text]
 # The text encoder here is MiniLM in a local folder: --cfg-options model.text_encoder.pretrained=DIR; without it
 # model.text_encoder.pretrained=scratch. Layout of the data: docs/datasets.md. Figures: docs/results.md.
-_base_ = './lsms-t_refhl_480x480.py'
-dataset_type = 'TextSegDataset'
-data_root = 'data/monuseg_lvit'
-size = (256, 256)
-# Sentences name places ("the lower left"), so no flips.
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='LoadMask'),
-    dict(type='Resize', scale=size, keep_ratio=False),
-    dict(type='PhotoMetricDistortion'),
-    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}),
-    dict(type='PackTextSegInputs'),
+_base_ = [
+    '../_base_/models/lsms.py',
+    '../_base_/datasets/monuseg_256x256.py',
+    '../_base_/schedules/lsms_100e.py',
+    '../default_runtime.py',
 ]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=size, keep_ratio=False),
-    dict(type='LoadMask'),
-    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}),
-    dict(type='PackTextSegInputs'),
-]
-train_dataloader = dict(
-    batch_size=4,
-    dataset=dict(
-        _delete_=True,
-        type=dataset_type,
-        data_root=f'{data_root}/Train_Folder',
-        data_prefix=dict(img_path='img', seg_map_path='labelcol'),
-        ann_file='Train_text.xlsx',
-        pipeline=train_pipeline,
-    ),
+randomness = dict(seed=0)
+model = dict(
+    backbone=dict(arch='tiny', init_cfg=None),
+    decode_head=dict(in_channels=[64, 160, 256], ham_channels=256, rank=16),
 )
-val_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type=dataset_type,
-        data_root=f'{data_root}/Val_Folder',
-        data_prefix=dict(img_path='img', seg_map_path='labelcol'),
-        ann_file='Val_text.xlsx',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
-test_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        type=dataset_type,
-        data_root=f'{data_root}/Test_Folder',
-        data_prefix=dict(img_path='img', seg_map_path='labelcol'),
-        ann_file='Test_text.xlsx',
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
-model = dict(backbone=dict(init_cfg=None))
 max_epochs = 120
 optim_wrapper = dict(
     optimizer=dict(lr=5e-4),

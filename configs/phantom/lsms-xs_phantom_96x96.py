@@ -1,7 +1,7 @@
 # The demo: a small LSMS (1.6 M parameters with its text encoder) on an easy phantom, 96 x 96, from random weights.
 #   make demo
 # or by hand:
-#   python tools/make_phantom.py --out data/phantom_96 --cases 150 --size 96 --difficulty easy --lesions 2 4
+#   python tools/make_phantom.py --out data/phantom_96 --cases 120 --size 96 --difficulty easy --lesions 2 4
 #   python tools/train.py configs/phantom/lsms-xs_phantom_96x96.py
 _base_ = ['../_base_/models/lsms.py', '../_base_/datasets/refhl_480x480.py', '../default_runtime.py']
 data_root = 'data/phantom_96'
@@ -48,12 +48,12 @@ optim_wrapper = dict(
     paramwise_cfg=dict(norm_decay_mult=0.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=5.0),
 )
-max_iters = 1000
+max_iters = 800
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
     dict(type='PolyLR', power=0.9, begin=50, end=max_iters, eta_min=0.0, by_epoch=False),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=300)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=200)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 log_processor = dict(by_epoch=False)
@@ -62,7 +62,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=300, max_keep_ckpts=1, save_best='dice', rule='greater'
+        type='CheckpointHook', by_epoch=False, interval=200, max_keep_ckpts=1, save_best='dice', rule='greater'
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),

@@ -3,7 +3,6 @@
 import argparse
 import os
 import os.path as osp
-import shlex
 import sys
 from contextlib import contextmanager
 
@@ -39,8 +38,7 @@ def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:
     """Stop with a report where data or weights are missing."""
     missing = find_missing(cfg, splits, weights)
     if missing:
-        words = [w for w in sys.argv if w != '--cfg-options']
-        sys.exit(report(missing, f'python {shlex.join(words)}'))
+        sys.exit(report(missing, sys.argv))
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from ..models.text_encoders import TextEncoderError, read_tokenizer_source
 from ..tokenization import TokenizerSource, vocab_source
 
 SCRATCH_ARCH = dict(hidden_size=128, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512)
+PIPELINES = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'tta_pipeline')
 READER_OPTIONS = ('image_column', 'mask_column', 'text_column', 'prompt', 'sheet', 'allow_empty_text')
 
 
@@ -37,6 +38,7 @@ def load_config(path: str, options: dict | None = None, checkpoint: str | None =
         raise ConfigError(f'no config file at {path}')
     cfg = Config.fromfile(path)
     if options:
+        _drop_old_encoder(cfg, options)
         cfg.merge_from_dict(options)
     settle_text_encoder(cfg, None if checkpoint is None else checkpoint_tokenizer(checkpoint))
     return cfg
@@ -55,12 +57,15 @@ def settle_text_encoder(cfg: Config, stored: TokenizerSource | None = None) -> N
     if encoder.get('pretrained') == 'scratch':
         _from_scratch(cfg, encoder)
     source = encoder.get('tokenizer') or encoder.get('pretrained', 'bert-base-uncased')
+    source = source.to_dict() if isinstance(source, ConfigDict) else source
     if isinstance(stored, dict):
         source = stored
-    # Spelt out, so that the config dumped beside the checkpoint needs no annotation table any more.
-    source = vocab_source(source.to_dict() if isinstance(source, ConfigDict) else source)
+    # Spelt out, so that the config dumped beside the checkpoint needs no annotation table any more. Where the table
+    # is not there the source stays: find_missing reports it.
+    if isinstance(source, str) or 'build_from' not in source or all(map(osp.isfile, _tables(source))):
+        source = vocab_source(source)
     encoder.tokenizer = source
-    for transform in find(cfg, type='TokenizeText'):
+    for transform in find([node for key, node in cfg.items() if key in PIPELINES], type='TokenizeText'):
         transform.tokenizer = source
     width = _width(encoder)
     if width is not None:
@@ -69,18 +74,26 @@ def settle_text_encoder(cfg: Config, stored: TokenizerSource | None = None) -> N
                 part.text_channels = width
 
 
+def _drop_old_encoder(cfg: Config, options: dict) -> None:
+    """Another ``pretrained`` takes its own vocabulary and shape, not those of the config's encoder."""
+    key = 'model.text_encoder'
+    if f'{key}.pretrained' not in options or cfg.model.get('text_encoder') is None:
+        return
+    for own in ('tokenizer', 'arch'):
+        if not any(option.startswith(f'{key}.{own}') for option in options):
+            cfg.model.text_encoder.pop(own, None)
+
+
+def _tables(source: dict) -> list[str]:
+    tables = source['build_from']
+    return [tables] if isinstance(tables, str) else list(tables)
+
+
 def _from_scratch(cfg: Config, encoder: ConfigDict) -> None:
     if 'tokenizer' not in encoder or isinstance(encoder.tokenizer, str):
         dataset = cfg.train_dataloader.dataset
-        table = osp.join(dataset.get('data_root') or '', dataset.ann_file)
         options = {k: dataset[k] for k in READER_OPTIONS if k in dataset}
-        if not osp.isfile(table):
-            raise ConfigError(
-                f'the vocabulary of a text encoder from scratch is built from the training text, and {table} is not '
-                'there. Put the data there, set train_dataloader.dataset.data_root, or give a vocabulary: '
-                'model.text_encoder.tokenizer=dict(vocab=[...])'
-            )
-        encoder.tokenizer = dict(build_from=table, **options)
+        encoder.tokenizer = dict(build_from=osp.join(dataset.get('data_root') or '', dataset.ann_file), **options)
     encoder.pretrained = None
     encoder.arch = {**SCRATCH_ARCH, **(encoder.get('arch') or {})}
 

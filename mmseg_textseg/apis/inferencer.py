@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
 class TextSegInferencer:
     """A trained model, ready to be asked.
 
-    >>> segment = TextSegInferencer('configs/phantom/lsms_phantom_96x96.py', 'work_dirs/demo/best.pth')
+    >>> segment = TextSegInferencer('configs/phantom/lsms-xs_phantom_96x96.py', 'work_dirs/demo/best.pth')
     >>> segment('slice.png', 'the largest lesion in the right lobe').mask
 
     Args:

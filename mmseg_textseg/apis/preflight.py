@@ -2,6 +2,7 @@
 
 import os
 import os.path as osp
+import shlex
 from typing import NamedTuple
 from urllib.parse import urlparse
 from urllib.request import urlopen
@@ -12,7 +13,7 @@ from .config import find
 
 
 class Missing(NamedTuple):
-    """One thing a run lacks: what it is, how to get it, and an option that does without."""
+    """One thing a run lacks: what it is, how to get it, and an option that does without (empty: none)."""
 
     what: str
     get: str
@@ -47,8 +48,7 @@ def _data(cfg: Config, splits: tuple[str, ...]) -> list[Missing]:
         if not osp.isfile(table):
             standin = dataset.type == 'RefHLSegDataset' and osp.normpath(root) == osp.normpath('data/refhl')
             get = 'make refhl-phantom puts a made-up stand-in there' if standin else 'docs/datasets.md has the layout'
-            roots = ' '.join(f'{s}_dataloader.dataset.data_root=DIR' for s in ('train', 'val', 'test'))
-            return [Missing(f'data: no annotation table {table}', get, roots)]
+            return [Missing(f'data: no annotation table {table}', get, '')]
     return []
 
 
@@ -68,11 +68,13 @@ def _bert(encoder: ConfigDict) -> list[Missing]:
 def _on_hub(name: str) -> bool:
     from huggingface_hub import HfApi, try_to_load_from_cache
 
-    if isinstance(try_to_load_from_cache(name, 'config.json'), str):
-        return True
-    if os.environ.get('HF_HUB_OFFLINE', '').upper() in ('1', 'TRUE', 'YES', 'ON'):
-        return False
+    offline = os.environ.get('HF_HUB_OFFLINE', '').upper() in ('1', 'TRUE', 'YES', 'ON')
     try:
+        weights = [try_to_load_from_cache(name, file) for file in ('model.safetensors', 'pytorch_model.bin')]
+        if any(isinstance(path, str) for path in weights):
+            return True
+        if offline:
+            return False
         HfApi().model_info(name, timeout=5)
     except Exception:  # the client's errors differ by cause and version; each means the same here
         return False
@@ -110,13 +112,24 @@ def _reachable(path: str) -> bool:
         return False
 
 
-def report(missing: list[Missing], command: str) -> str:
-    """A few lines: what is missing, how to get it, and one command that does without."""
+def report(missing: list[Missing], argv: list[str]) -> str:
+    """A few lines: what is missing, how to get it, and one command that does without.
+
+    Args:
+        missing: from :func:`find_missing`.
+        argv: the command that was given, script first.
+    """
     lines = ['This run cannot start:']
     for item in missing:
         lines += [f'  - {item.what}', f'      {item.get}']
-    optional = [m.option for m in missing if not m.what.startswith('data:')]
-    if optional:
+    options = [m.option for m in missing if m.option]
+    if options:
+        words = list(argv) if '--cfg-options' in argv else [*argv, '--cfg-options']
+        # Behind the values that are there: of two for one key the last counts.
+        place = words.index('--cfg-options') + 1
+        while place < len(words) and not words[place].startswith('-'):
+            place += 1
+        words[place:place] = options
         lines += ['Or do without (from random weights, which is not the published recipe):']
-        lines += [f'  {command} --cfg-options {" ".join(optional)}']
+        lines += [f'  python {shlex.join(words)}']
     return '\n'.join(lines)

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger, print_log
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
+from ..fileio import whole_file, write_png
 from .overlap import Counts, count, dice, iou, pool, to_mask
 
 
@@ -78,7 +78,7 @@ class TextSegMetric(BaseMetric):
                 counts=count(pred, to_mask(sample['gt_sem_seg']['data']), self.ignore_index),
             )
             if self.save_masks:
-                self._write_mask(row['sample_id'], pred.numpy())
+                write_png(self.out_dir / 'masks' / f'{row["sample_id"]}.png', (pred != 0).numpy() * np.uint8(255))
             self.results.append(row)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
@@ -107,40 +107,13 @@ class TextSegMetric(BaseMetric):
         print_log(f'foreground, percent{skipped}:\n{table}', logger=MMLogger.get_current_instance())
 
     def _write(self, metrics: dict, results: list[dict], counts: list[Counts]) -> None:
-        self.out_dir.mkdir(parents=True, exist_ok=True)
-        summary = {**metrics, 'items': len(counts), 'empty': self.empty, **self.info}
-        with _whole(self.out_dir / 'metrics.json') as file:
-            json.dump(summary, file, indent=2)
-        with _whole(self.out_dir / 'per_sample.csv') as file:
+        with whole_file(self.out_dir / 'per_sample.csv', newline='', encoding='utf-8') as file:
             writer = csv.writer(file)
             writer.writerow(['sample_id', 'image', 'expression', 'dice', 'iou', 'pixels', 'predicted_pixels'])
             for row, c in zip(results, counts, strict=True):
                 scores = [f'{dice(c):.6f}', f'{iou(c):.6f}', c.tp + c.fn, c.tp + c.fp]
                 writer.writerow([row['sample_id'], row['image'], row['expression'], *scores])
+        # Last, so that its presence means that all is there.
+        with whole_file(self.out_dir / 'metrics.json', encoding='utf-8') as file:
+            json.dump({**metrics, 'items': len(counts), 'empty': self.empty, **self.info}, file, indent=2)
         print_log(f'written to {self.out_dir}: metrics.json, per_sample.csv', logger=MMLogger.get_current_instance())
-
-    def _write_mask(self, sample_id: str, pred: np.ndarray) -> None:
-        path = self.out_dir / 'masks' / f'{sample_id}.png'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        done, data = cv2.imencode('.png', (pred != 0).astype(np.uint8) * 255)
-        if not done:
-            raise OSError(f'could not encode the mask of {sample_id}')
-        path.write_bytes(data.tobytes())
-
-
-class _whole:
-    """A text file that appears under its name only when it is complete."""
-
-    def __init__(self, path: Path):
-        self.path, self.part = path, path.with_name(path.name + '.part')
-
-    def __enter__(self):
-        self.file = self.part.open('w', newline='', encoding='utf-8')
-        return self.file
-
-    def __exit__(self, kind, *_):
-        self.file.close()
-        if kind is None:
-            self.part.replace(self.path)
-        else:
-            self.part.unlink()

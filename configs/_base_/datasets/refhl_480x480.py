@@ -31,18 +31,14 @@ val_dataloader = dict(
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type, data_root=data_root, ann_file='val.jsonl', test_mode=True, pipeline=test_pipeline
-    ),
+    dataset=dict(type=dataset_type, data_root=data_root, ann_file='val.jsonl', test_mode=True, pipeline=test_pipeline),
 )
 test_dataloader = dict(
     batch_size=1,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type=dataset_type, data_root=data_root, ann_file='test.jsonl', test_mode=True, pipeline=test_pipeline
-    ),
+    dataset=dict(type=dataset_type, data_root=data_root, ann_file='test.jsonl', test_mode=True, pipeline=test_pipeline),
 )
 val_evaluator = dict(type='TextSegMetric')
 test_evaluator = dict(type='TextSegMetric')

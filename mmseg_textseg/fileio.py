@@ -1,0 +1,41 @@
+"""Files that are there whole or not at all."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import cv2
+import numpy as np
+
+
+@contextmanager
+def whole_file(path: Path, mode: str = 'w', **kwargs) -> Iterator[IO]:
+    """Open a file that takes its name only when the block ends without an error.
+
+    Args:
+        path: final name; its folder is made.
+        mode: ``'w'`` or ``'wb'``.
+        **kwargs: of ``open``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + '.part')
+    try:
+        with part.open(mode, **kwargs) as file:
+            yield file
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_png(path: Path, picture: np.ndarray) -> None:
+    """Write (H, W) or (H, W, 3) BGR uint8 as PNG.
+
+    Raises:
+        OSError: it could not be encoded or written.
+    """
+    done, data = cv2.imencode('.png', picture)
+    if not done:
+        raise OSError(f'could not encode {path}')
+    with whole_file(Path(path), 'wb') as file:
+        file.write(data.tobytes())
