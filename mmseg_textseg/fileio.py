@@ -1,5 +1,6 @@
 """Files that are there whole or not at all."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +20,8 @@ def whole_file(path: Path, mode: str = 'w', **kwargs) -> Iterator[IO]:
         **kwargs: of ``open``.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
+    # Two processes may write the same name, as where a padded sampler gives one item to both.
+    part = path.with_name(f'{path.name}.{os.getpid()}.part')
     try:
         with part.open(mode, **kwargs) as file:
             yield file
@@ -34,7 +36,10 @@ def write_png(path: Path, picture: np.ndarray) -> None:
     Raises:
         OSError: it could not be encoded or written.
     """
-    done, data = cv2.imencode('.png', picture)
+    try:
+        done, data = cv2.imencode('.png', picture)
+    except cv2.error as error:
+        raise OSError(f'could not encode {path}: shape {picture.shape}, {picture.dtype}') from error
     if not done:
         raise OSError(f'could not encode {path}')
     with whole_file(Path(path), 'wb') as file:

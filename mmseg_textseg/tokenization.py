@@ -89,9 +89,9 @@ def _from_vocab(vocab: Sequence[str]) -> TextTokenizer:
     from transformers import PreTrainedTokenizerFast
 
     missing = [entry for entry in SPECIAL if entry not in vocab]
-    if missing or len(set(vocab)) != len(vocab):
+    if missing or len(set(vocab)) != len(vocab) or any(entry.split() != [entry] for entry in vocab):
         raise TokenizerError(
-            f'tokenizer vocab needs the entries {", ".join(SPECIAL)} and no entry twice; '
+            f'tokenizer vocab needs the entries {", ".join(SPECIAL)}, none twice, empty or with a space; '
             f'missing: {missing or "none"}, given twice: {[w for w, n in Counter(vocab).items() if n > 1] or "none"}'
         )
     model = models.WordPiece({entry: i for i, entry in enumerate(vocab)}, unk_token='[UNK]')

@@ -124,8 +124,10 @@ def test_vocab_source_no_longer_needs_the_tables(tmp_path):
     path.write_text(json.dumps(dict(image='a.png', text=TEXTS[0])))
     spelt = vocab_source(dict(build_from=str(path)))
     path.unlink()
-    assert spelt == dict(vocab=build_vocab(TEXTS[:1]))
-    assert vocab_source(spelt) is spelt
+    assert spelt == dict(vocab=' '.join(build_vocab(TEXTS[:1])))
+    assert load_tokenizer(spelt).vocab == build_vocab(TEXTS[:1])
+    assert vocab_source(spelt) == spelt
+    assert vocab_source(dict(vocab=build_vocab(TEXTS[:1]))) == spelt, 'a list is the same vocabulary'
     assert vocab_source('bert-base-uncased') == 'bert-base-uncased'
 
 
@@ -152,3 +154,9 @@ def test_no_words(texts):
 
 def test_fingerprint_of_a_name_reads_no_files():
     assert fingerprint('no/such-model') == 'pretrained:no/such-model'
+
+
+@pytest.mark.parametrize('entry', ['a b', '', ' ', 'a\n'])
+def test_an_entry_with_a_space_is_refused(entry):
+    with pytest.raises(TokenizerError, match='space'):
+        load_tokenizer(dict(vocab=['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', entry, 'c']))

@@ -57,6 +57,8 @@ def settle_text_encoder(cfg: Config, stored: TokenizerSource | None = None) -> N
     if encoder.get('pretrained') == 'scratch':
         _from_scratch(cfg, encoder)
     source = encoder.get('tokenizer') or encoder.get('pretrained', 'bert-base-uncased')
+    if source is None:  # building the encoder says what it needs
+        return
     source = source.to_dict() if isinstance(source, ConfigDict) else source
     if isinstance(stored, dict):
         source = stored
@@ -80,8 +82,14 @@ def _drop_old_encoder(cfg: Config, options: dict) -> None:
     if f'{key}.pretrained' not in options or cfg.model.get('text_encoder') is None:
         return
     for own in ('tokenizer', 'arch'):
-        if not any(option.startswith(f'{key}.{own}') for option in options):
-            cfg.model.text_encoder.pop(own, None)
+        cfg.model.text_encoder.pop(own, None)
+
+
+def innermost(dataset: ConfigDict) -> ConfigDict:
+    """The dataset inside RepeatDataset and its like."""
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    return dataset
 
 
 def _tables(source: dict) -> list[str]:
@@ -91,7 +99,7 @@ def _tables(source: dict) -> list[str]:
 
 def _from_scratch(cfg: Config, encoder: ConfigDict) -> None:
     if 'tokenizer' not in encoder or isinstance(encoder.tokenizer, str):
-        dataset = cfg.train_dataloader.dataset
+        dataset = innermost(cfg.train_dataloader.dataset)
         options = {k: dataset[k] for k in READER_OPTIONS if k in dataset}
         encoder.tokenizer = dict(build_from=osp.join(dataset.get('data_root') or '', dataset.ann_file), **options)
     encoder.pretrained = None

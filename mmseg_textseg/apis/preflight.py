@@ -9,7 +9,7 @@ from urllib.request import urlopen
 
 from mmengine.config import Config, ConfigDict
 
-from .config import find
+from .config import find, innermost
 
 
 class Missing(NamedTuple):
@@ -40,7 +40,7 @@ def find_missing(cfg: Config, splits: tuple[str, ...] = ('train', 'val'), weight
 
 def _data(cfg: Config, splits: tuple[str, ...]) -> list[Missing]:
     for split in splits:
-        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}
+        dataset = innermost((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {})
         if 'ann_file' not in dataset:
             continue
         root = dataset.get('data_root') or ''

@@ -39,6 +39,9 @@ class TextSegMetric(BaseMetric):
         collect_device, prefix: of :class:`mmengine.evaluator.BaseMetric`.
     """
 
+    # Not None, which mmengine warns of at each start.
+    default_prefix = ''
+
     def __init__(
         self,
         empty: Literal['one', 'skip'] = 'one',
@@ -107,13 +110,14 @@ class TextSegMetric(BaseMetric):
         print_log(f'foreground, percent{skipped}:\n{table}', logger=MMLogger.get_current_instance())
 
     def _write(self, metrics: dict, results: list[dict], counts: list[Counts]) -> None:
+        # Away first and back last: its presence means that all the rest is there and of the same run.
+        (self.out_dir / 'metrics.json').unlink(missing_ok=True)
         with whole_file(self.out_dir / 'per_sample.csv', newline='', encoding='utf-8') as file:
             writer = csv.writer(file)
             writer.writerow(['sample_id', 'image', 'expression', 'dice', 'iou', 'pixels', 'predicted_pixels'])
             for row, c in zip(results, counts, strict=True):
                 scores = [f'{dice(c):.6f}', f'{iou(c):.6f}', c.tp + c.fn, c.tp + c.fp]
                 writer.writerow([row['sample_id'], row['image'], row['expression'], *scores])
-        # Last, so that its presence means that all is there.
         with whole_file(self.out_dir / 'metrics.json', encoding='utf-8') as file:
             json.dump({**metrics, 'items': len(counts), 'empty': self.empty, **self.info}, file, indent=2)
         print_log(f'written to {self.out_dir}: metrics.json, per_sample.csv', logger=MMLogger.get_current_instance())

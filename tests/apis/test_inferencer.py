@@ -134,7 +134,7 @@ def test_vocabulary_is_the_checkpoints(tiny_config, checkpoint, picture, phantom
     moved = tmp_path / 'moved.py'
     moved.write_text(text.replace(f"build_from='{phantom}/train.jsonl'", f"build_from='{other}'"))
     assert moved.read_text() != text
-    assert 'quite' in load_config(str(moved)).model.text_encoder.tokenizer.vocab
+    assert 'quite' in load_config(str(moved)).model.text_encoder.tokenizer.vocab.split()
     assert same(TextSegInferencer(str(moved), checkpoint, 'cpu')(picture[0], LEFT), expected)
     other.unlink()
     assert same(TextSegInferencer(str(moved), checkpoint, 'cpu')(picture[0], LEFT), expected)
@@ -143,7 +143,7 @@ def test_vocabulary_is_the_checkpoints(tiny_config, checkpoint, picture, phantom
 def test_config_of_another_vocabulary_is_refused(tiny_config, checkpoint):
     cfg = load_config(tiny_config)
     # As many entries, so that the weights fit: nothing but the vocabulary itself could tell.
-    words = [*cfg.model.text_encoder.tokenizer.vocab[:-1], 'zebra']
+    words = [*cfg.model.text_encoder.tokenizer.vocab.split()[:-1], 'zebra']
     cfg = load_config(tiny_config, {'model.text_encoder.tokenizer': dict(vocab=words, _delete_=True)})
     with pytest.raises(TextEncoderError, match='trained with vocabulary'):
         TextSegInferencer(cfg, checkpoint, 'cpu')

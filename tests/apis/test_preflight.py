@@ -112,7 +112,8 @@ def test_weights_in_a_list_of_initialisers_are_found(tiny_config):
     assert [m.option for m in find_missing(load_config(tiny_config, option))] == ['model.decode_head.init_cfg=None']
 
 
-def test_bert_in_the_cache_counts(phantom, tmp_path):
+@pytest.mark.parametrize('weights', ['model.safetensors', 'pytorch_model.bin'])
+def test_bert_in_the_cache_counts(phantom, tmp_path, monkeypatch, weights):
     options = with_data(phantom, **{'model.backbone.init_cfg': None})
     assert [m.what.split(':')[0] for m in find_missing(load_config(LSMS, options))] == ['text encoder']
     snapshot = tmp_path / 'hub' / 'models--bert-base-uncased' / 'snapshots' / 'abc'
@@ -121,6 +122,12 @@ def test_bert_in_the_cache_counts(phantom, tmp_path):
     refs = tmp_path / 'hub' / 'models--bert-base-uncased' / 'refs'
     refs.mkdir()
     (refs / 'main').write_text('abc')
+    # Building a model caches the config alone; the weights are what a run needs.
+    assert [m.what.split(':')[0] for m in find_missing(load_config(LSMS, options))] == ['text encoder']
+    (snapshot / weights).touch()
+    assert find_missing(load_config(LSMS, options)) == []
+    monkeypatch.delenv('HF_HUB_OFFLINE')
+    monkeypatch.setattr('huggingface_hub.HfApi.model_info', lambda *_, **__: pytest.fail('asked the hub'))
     assert find_missing(load_config(LSMS, options)) == []
 
 
@@ -151,7 +158,7 @@ def test_a_folder_that_is_not_there_is_missing_and_no_traceback(phantom, folder)
 def test_report_is_short_and_has_one_complete_command(phantom):
     """Doing what the report says leaves nothing missing."""
     options = with_data(phantom)
-    text = report(find_missing(load_config(LSMS, options)), f'python tools/train.py {LSMS} --resume')
+    text = report(find_missing(load_config(LSMS, options)), ['tools/train.py', LSMS, '--resume'])
     lines = text.splitlines()
     assert len(lines) == 7
     assert lines[0] == 'This run cannot start:'
@@ -164,7 +171,9 @@ def test_report_is_short_and_has_one_complete_command(phantom):
 
 
 def test_report_of_missing_data_only_has_no_way_around():
-    text = report([Missing('data: no annotation table x.jsonl', 'make it', 'a=b')], 'python tools/train.py c.py')
+    (missing,) = find_missing(load_config(LSMS), weights=False)
+    assert missing.option == '', 'nothing does without data'
+    text = report([Missing('data: no annotation table x.jsonl', 'make it', '')], ['tools/train.py', 'c.py'])
     assert text.splitlines() == ['This run cannot start:', '  - data: no annotation table x.jsonl', '      make it']
 
 
@@ -178,6 +187,49 @@ def test_command_of_the_report_keeps_the_options_given(phantom, monkeypatch, aft
     assert args.work_dir == ('my runs' if after else None)
     assert args.cfg_options.items() >= with_data(phantom).items()
     assert find_missing(load_config(args.config, args.cfg_options)) == []
+
+
+@pytest.mark.parametrize(
+    ('given', 'suggested'),
+    [
+        ([], ['--cfg-options', 'a=1', 'b=2']),
+        (['--resume'], ['--resume', '--cfg-options', 'a=1', 'b=2']),
+        (['--cfg-options', 'a=0', 'c=3'], ['--cfg-options', 'a=0', 'c=3', 'a=1', 'b=2']),
+        (['--cfg-options', 'a=0', '--amp'], ['--cfg-options', 'a=0', 'a=1', 'b=2', '--amp']),
+        (['--cfg-options=a=0'], ['--cfg-options=a=0', '--cfg-options', 'a=1', 'b=2']),
+    ],
+)
+def test_options_of_the_report_come_after_those_given(given, suggested):
+    """Of two values for a key the last counts."""
+    argv = ['tools/train.py', 'my config.py', *given]
+    before = list(argv)
+    items = [Missing('x', 'get x', 'a=1'), Missing('data', 'get data', ''), Missing('y', 'get y', 'b=2')]
+    lines = report(items, argv).splitlines()
+    assert shlex.split(lines[-1]) == ['python', 'tools/train.py', 'my config.py', *suggested]
+    assert argv == before
+    args = parse(lines[-1].strip())
+    assert args.config == 'my config.py'
+    assert {key: args.cfg_options[key] for key in 'ab'} == dict(a=1, b=2)
+
+
+def test_a_missing_encoder_given_as_an_option_is_overruled(phantom, monkeypatch):
+    given = {**with_data(phantom), 'model.text_encoder.pretrained': 'gone/bert', 'model.backbone.init_cfg': 'None'}
+    words = [f'{key}={value}' for key, value in given.items()]
+    monkeypatch.setattr(sys, 'argv', ['tools/train.py', LSMS, '--cfg-options', *words])
+    options = parse(shlex.join(['python', *sys.argv])).cfg_options
+    with pytest.raises(SystemExit) as stopped:
+        require(load_config(LSMS, options), ('train', 'val'), weights=True)
+    args = parse(stopped.value.code.splitlines()[-1].strip())
+    assert args.cfg_options['model.text_encoder.pretrained'] == 'scratch'
+    assert find_missing(load_config(args.config, args.cfg_options)) == []
+
+
+def test_missing_text_of_an_encoder_from_scratch_is_missing_data(tmp_path):
+    """The vocabulary comes from the table that is not there: one line says it."""
+    options = {'model.text_encoder.pretrained': 'scratch', 'model.backbone.init_cfg': None}
+    (missing,) = find_missing(load_config(LSMS, with_data(tmp_path / 'mine', **options)))
+    assert str(tmp_path / 'mine' / 'train.jsonl') in missing.what
+    assert missing.option == ''
 
 
 def test_require_lets_a_complete_run_go(tiny_config):

@@ -184,21 +184,36 @@ def test_a_failed_table_leaves_the_old_one_whole(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         evaluate([sample(*LARGE, text='new'), sample(*LARGE, text='\ud800')], out_dir=str(tmp_path))
     assert (tmp_path / 'per_sample.csv').read_bytes() == before
-    assert json.loads((tmp_path / 'metrics.json').read_text())['items'] in (1, 2)
+    assert not (tmp_path / 'metrics.json').exists(), 'a summary says that all is there, and of one run'
     assert not list(tmp_path.glob('*.part'))
+
+
+def test_a_failed_table_leaves_no_summary(tmp_path):
+    """The summary comes last: where it is, all is."""
+    with pytest.raises(UnicodeEncodeError):
+        evaluate([sample(*SMALL, text='\ud800')], out_dir=str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_summary_leaves_nothing_under_its_name(tmp_path):
     with pytest.raises(TypeError):
         evaluate([sample(*SMALL)], out_dir=str(tmp_path), info=dict(config=object()))
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ['per_sample.csv'], 'no summary, no part of one'
+    assert len(read_table(tmp_path)) == 1
+
+
+def test_a_failed_summary_takes_the_old_one_away(tmp_path):
+    evaluate([sample(*SMALL, text='old')], out_dir=str(tmp_path))
+    with pytest.raises(TypeError):
+        evaluate([sample(*LARGE, text='new')] * 2, out_dir=str(tmp_path), info=dict(config=object()))
+    assert not (tmp_path / 'metrics.json').exists()
 
 
 def test_a_full_disk_leaves_no_half_table(tmp_path):
     samples = [sample(*SMALL, text=f'sentence {i}') for i in range(200)]
     with disk_full(after=1000), pytest.raises(OSError, match='too large'):
         evaluate(samples, out_dir=str(tmp_path))
-    assert not (tmp_path / 'per_sample.csv').exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_no_half_mask(tmp_path):
@@ -206,4 +221,4 @@ def test_a_full_disk_leaves_no_half_mask(tmp_path):
     metric = TextSegMetric(out_dir=str(tmp_path), save_masks=True)
     with disk_full(after=100), pytest.raises(OSError, match='too large'):
         metric.process({}, [sample(noise, noise, name='x')])
-    assert not (tmp_path / 'masks' / 'x.png').exists()
+    assert list((tmp_path / 'masks').iterdir()) == []

@@ -1,6 +1,7 @@
 """The command-line tools from training to a mask, and MMSegmentation's own tools on the config that a run dumps.
 
-Importing everything costs seconds a process, so commands that do not need a process of their own share one.
+Importing everything costs seconds a process, so commands that do not need a process of their own share one; so does
+mmengine's layout of a config, which it works out anew seven times a training.
 """
 
 import csv
@@ -9,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -50,39 +52,67 @@ train_cfg = dict(max_iters=4, val_interval=4)
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=4, max_keep_ckpts=-1))
 """
 
-# Runs several scripts as a shell would, one after the other, and prints how each ended.
-DRIVER = """
+# Runs the scripts whose argv it reads, one a line, as a shell would, and answers with how each ended.
+SHELL = """
 import contextlib, io, json, runpy, sys, traceback
-ends = []
-for argv in json.loads(sys.argv[1]):
-    sys.argv, text, code = argv, io.StringIO(), 0
+for line in sys.stdin:
+    sys.argv, text, code = json.loads(line), io.StringIO(), 0
     with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
         try:
-            runpy.run_path(argv[0], run_name='__main__')
+            runpy.run_path(sys.argv[0], run_name='__main__')
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
             print(stop.code if isinstance(stop.code, str) else '')
         except BaseException:
             code = 1
             traceback.print_exc()
-    ends.append(dict(code=code, output=text.getvalue()))
-print('ENDS' + json.dumps(ends))
+    print('END' + json.dumps(dict(code=code, output=text.getvalue())), flush=True)
+"""
+
+# sitecustomize.py of every process here: mmengine's printed configs as they are, but each laid out once.
+LAID_OUT_ONCE = """
+from yapf.yapflib import yapf_api
+known, lay_out = {}, yapf_api.FormatCode
+def FormatCode(text, **options):
+    if text not in known:
+        known[text] = lay_out(text, **options)
+    return known[text]
+yapf_api.FormatCode = FormatCode
 """
 
 
-def run(cwd: Path, *command) -> str:
-    """Output of a process in ``cwd``, without network."""
-    env = {**os.environ, 'PYTHONPATH': str(ROOT), 'HF_HUB_OFFLINE': '1', 'OMP_NUM_THREADS': '1'}
-    env['https_proxy'] = env['http_proxy'] = 'http://127.0.0.1:9'
-    done = subprocess.run([sys.executable, *map(str, command)], cwd=cwd, env=env, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return done.stdout + done.stderr
+@pytest.fixture(scope='module')
+def env(tmp_path_factory) -> dict[str, str]:
+    """Environment of the processes: this checkout, no network."""
+    folder = tmp_path_factory.mktemp('site')
+    (folder / 'sitecustomize.py').write_text(LAID_OUT_ONCE)
+    settings = dict(PYTHONPATH=f'{folder}{os.pathsep}{ROOT}', HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1')
+    return {**os.environ, **settings, 'https_proxy': 'http://127.0.0.1:9', 'http_proxy': 'http://127.0.0.1:9'}
 
 
-def run_each(cwd: Path, *commands) -> list[SimpleNamespace]:
-    """``code`` and ``output`` of several scripts, in one process."""
-    output = run(cwd, '-c', DRIVER, json.dumps([list(map(str, command)) for command in commands]))
-    return [SimpleNamespace(**end) for end in json.loads(output.split('ENDS')[-1].splitlines()[0])]
+@contextmanager
+def shell(cwd: Path, env: dict[str, str]):
+    """Function argv -> ``code`` and ``output`` of a script; all of them in one process."""
+    process = subprocess.Popen(
+        [sys.executable, '-c', SHELL], cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+    def run(*argv) -> SimpleNamespace:
+        process.stdin.write(json.dumps(list(map(str, argv))) + '\n')
+        process.stdin.flush()
+        for line in process.stdout:
+            if line.startswith('END'):
+                return SimpleNamespace(**json.loads(line.removeprefix('END')))
+        raise AssertionError(f'the process died in {argv}')
+
+    with process:
+        yield run
+
+
+@pytest.fixture(scope='module')
+def run(place, env):
+    with shell(place.here, env) as run:
+        yield run
 
 
 def steps(work_dir: Path) -> list[dict]:
@@ -119,9 +149,11 @@ def place(tmp_path_factory) -> SimpleNamespace:
 
 
 @pytest.fixture(scope='module')
-def trained(place) -> SimpleNamespace:
-    """Four iterations, and the config that the run dumped."""
-    run(place.here, TOOLS / 'train.py', place.config, '--work-dir', place.work)
+def trained(place, env) -> SimpleNamespace:
+    """Four iterations in a process of their own, and the config that the run dumped."""
+    command = [sys.executable, TOOLS / 'train.py', place.config, '--work-dir', place.work]
+    done = subprocess.run(command, cwd=place.here, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     # The same name is dumped anew by later runs.
     place.dumped = place.here / 'dumped.py'
     place.dumped.write_bytes((place.work / 'tiny.py').read_bytes())
@@ -129,11 +161,12 @@ def trained(place) -> SimpleNamespace:
 
 
 @pytest.fixture(scope='module')
-def resumed(trained) -> SimpleNamespace:
+def resumed(trained, run) -> SimpleNamespace:
     """Two more, in mixed precision; afterwards the training text is another."""
     trained.first = steps(trained.work)
     more = ['--resume', '--amp', '--cfg-options', 'train_cfg.max_iters=6']
-    run(trained.here, TOOLS / 'train.py', trained.config, '--work-dir', trained.work, *more)
+    end = run(TOOLS / 'train.py', trained.config, '--work-dir', trained.work, *more)
+    assert end.code == 0, end.output[-3000:]
     trained.checkpoint = balanced(trained, trained.work / 'iter_6.pth')
     row = json.loads((trained.data / 'train.jsonl').read_text().splitlines()[0])
     with (trained.data / 'train.jsonl').open('a') as file:
@@ -142,7 +175,7 @@ def resumed(trained) -> SimpleNamespace:
 
 
 @pytest.fixture(scope='module')
-def used(resumed) -> SimpleNamespace:
+def used(resumed, run) -> SimpleNamespace:
     """Test, test with shuffled text, predict; and commands that cannot run."""
     here, config, checkpoint = resumed.here, resumed.config, resumed.checkpoint
     picture = np.random.default_rng(0).integers(0, 256, (7, 5, 3), np.uint8)
@@ -150,22 +183,25 @@ def used(resumed) -> SimpleNamespace:
     cv2.imwrite(str(here / 'picture.png'), picture)
     test = [TOOLS / 'test.py', config, checkpoint, '--work-dir', here / 'test']
     predict = [TOOLS / 'predict.py', config, checkpoint, '--text', SENTENCE, '--image']
-    ends = run_each(
-        here,
-        [*test, '--out', here / 'right', '--save-masks'],
-        [*test, '--out', here / 'shuffled', '--shuffle-text'],
-        [*predict, here / 'picture.png', '--out', here / 'new' / 'mask.png'],
-        [*predict, here / 'gone.png', '--out', here / 'never.png'],
-        [TOOLS / 'predict.py', config, here / 'gone.pth', '--text', SENTENCE, '--image', here / 'picture.png', '--out']
-        + [here / 'never.png'],
-        [TOOLS / 'train.py', ROOT / 'configs/lsms/lsms-t_refhl_480x480.py'],
-        [TOOLS / 'train.py', ROOT / 'configs/phantom/lsms-xs_phantom_96x96.py'],
-        [TOOLS / 'test.py', config, here / 'gone.pth'],
-        [TOOLS / 'train.py', here / 'gone.py'],
+    refhl = ROOT / 'configs/lsms/lsms-t_refhl_480x480.py'
+    elsewhere = 'model.text_encoder.tokenizer.build_from=gone/train.jsonl'
+    commands = dict(
+        test=[*test, '--out', here / 'right', '--save-masks'],
+        shuffle=[*test, '--out', here / 'shuffled', '--shuffle-text'],
+        predict=[*predict, here / 'picture.png', '--out', here / 'new' / 'mask.png'],
+        no_picture=[*predict, here / 'gone.png', '--out', here / 'never.png'],
+        no_folder=[*predict, here / 'picture.png', '--out', here / 'picture.png' / 'never.png'],
+        no_weights=[TOOLS / 'predict.py', config, here / 'gone.pth', *predict[3:], here / 'picture.png']
+        + ['--out', here / 'never.png'],
+        no_refhl=[TOOLS / 'train.py', refhl],
+        no_scratch=[TOOLS / 'train.py', refhl, '--cfg-options', 'model.text_encoder.pretrained=scratch'],
+        no_phantom=[TOOLS / 'train.py', ROOT / 'configs/phantom/lsms-xs_phantom_96x96.py'],
+        no_words=[TOOLS / 'train.py', config, '--work-dir', here / 'no_words', '--cfg-options', elsewhere],
+        no_checkpoint=[TOOLS / 'test.py', config, here / 'gone.pth'],
+        no_config=[TOOLS / 'train.py', here / 'gone.py'],
     )
-    names = ['test', 'shuffle', 'predict', 'no_picture', 'no_weights', 'no_refhl', 'no_phantom', 'no_checkpoint']
-    names.append('no_config')
-    return SimpleNamespace(**vars(resumed), picture=picture, ends=dict(zip(names, ends, strict=True)))
+    ends = {name: run(*command) for name, command in commands.items()}
+    return SimpleNamespace(**vars(resumed), picture=picture, ends=ends)
 
 
 def test_training_logs_validates_and_saves(resumed):
@@ -247,15 +283,20 @@ def test_predict_writes_mask_and_overlay_at_the_size_of_the_picture(used):
     [
         ('no_picture', 'gone.png is not there'),
         ('no_weights', 'no checkpoint at'),
+        ('no_folder', 'FileExistsError'),
         ('no_refhl', 'make refhl-phantom'),
-        ('no_phantom', 'data/phantom_96/train.jsonl'),
+        ('no_scratch', 'make refhl-phantom'),
+        ('no_phantom', 'no annotation table data/phantom_96/train.jsonl'),
+        ('no_words', 'gone/train.jsonl'),
         ('no_checkpoint', 'no checkpoint at'),
         ('no_config', 'no config file at'),
     ],
 )
 def test_what_cannot_run_says_why_in_a_few_lines(used, name, said):
     end = used.ends[name]
-    lines = [line for line in end.output.splitlines() if line.strip() and 'OneDL' not in line]
+    # no_words is found when the Runner, which has logged its settings by then, builds the model.
+    output = end.output if name != 'no_words' else end.output[end.output.index('FileNotFoundError') :]
+    lines = [line for line in output.splitlines() if line.strip() and 'OneDL' not in line]
     assert end.code == 1
     assert 'Traceback' not in end.output
     assert said in end.output
@@ -263,14 +304,12 @@ def test_what_cannot_run_says_why_in_a_few_lines(used, name, said):
     assert not (used.here / 'never.png').exists()
 
 
-def test_their_tools_run_the_dumped_config_unchanged(used, tmp_path):
+def test_their_tools_run_the_dumped_config_unchanged(used, env, tmp_path):
     """MMSegmentation's tools know nothing of this package but the config's custom_imports."""
     before = used.dumped.read_bytes()
-    train, test = run_each(
-        tmp_path,
-        [THEIR_TOOLS / 'train.py', used.dumped, '--work-dir', tmp_path / 'train'],
-        [THEIR_TOOLS / 'test.py', used.dumped, used.checkpoint, '--work-dir', tmp_path / 'test'],
-    )
+    with shell(tmp_path, env) as run:
+        train = run(THEIR_TOOLS / 'train.py', used.dumped, '--work-dir', tmp_path / 'train')
+        test = run(THEIR_TOOLS / 'test.py', used.dumped, used.checkpoint, '--work-dir', tmp_path / 'test')
     assert train.code == 0, train.output
     assert [line['step'] for line in steps(tmp_path / 'train')] == [1, 2, 3, 4]
     assert (tmp_path / 'train' / 'iter_4.pth').is_file()
