@@ -20,6 +20,7 @@ from functools import lru_cache
 import numpy as np
 
 TokenizerSource = str | dict
+READER_OPTIONS = ('image_column', 'mask_column', 'text_column', 'prompt', 'sheet', 'allow_empty_text')
 SPECIAL = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 
 
@@ -150,6 +151,12 @@ def load_tokenizer(source: TokenizerSource) -> TextTokenizer:
         known = {'vocab', 'build_from'} & set(source)
         if len(known) != 1:
             raise TokenizerError(f"tokenizer needs exactly one of 'vocab' and 'build_from', got keys {sorted(source)}")
+        options = () if 'vocab' in source else ('build_from', 'min_count', *READER_OPTIONS)
+        unknown = sorted(set(source) - {*options, 'vocab'})
+        if unknown:
+            raise TokenizerError(
+                f'tokenizer has no option {", ".join(unknown)}; known: {", ".join(options) or "vocab"}'
+            )
     return _load(json.dumps(source, sort_keys=True, default=list))
 
 

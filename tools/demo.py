@@ -91,12 +91,16 @@ def main() -> None:
     out = parser.parse_args().out.resolve()
     start = time.time()
     phantom = ['--cases', '120', '--size', '96', '--seed', '0', '--difficulty', 'easy', '--lesions', '2', '4']
-    run('tools/make_phantom.py', '--out', DATA, *phantom)
+    # An interrupted phantom is made anew; a whole one stays.
+    unfinished = (ROOT / DATA).is_dir() and not (ROOT / DATA / 'phantom.json').is_file()
+    run('tools/make_phantom.py', '--out', DATA, *phantom, *(['--overwrite'] if unfinished else []))
     last = out / 'last_checkpoint'
     done = out / 'trained'
     if not done.is_file():
         run('tools/train.py', CONFIG, '--work-dir', str(out), *(['--resume'] if last.is_file() else []))
-        done.touch()
+        done.write_text(str(time.time() - start), encoding='utf-8')
+        start = time.time()
+    trained = float(done.read_text(encoding='utf-8'))
     checkpoint = last.read_text().strip()
     test = ['tools/test.py', CONFIG, checkpoint, '--work-dir', str(out)]
     run(*test, '--out', str(out / 'right_text'), '--save-masks')
@@ -111,7 +115,7 @@ def main() -> None:
         dice_shuffled_text=shuffled['dice'],
         iou_shuffled_text=shuffled['iou'],
         items=right['items'],
-        seconds=round(time.time() - start, 1),
+        seconds=round(trained + time.time() - start, 1),
     )
     (out / 'metrics.json').write_text(json.dumps(summary, indent=2), encoding='utf-8')
     table = PrettyTable(['sentences', 'Dice', 'IoU'])

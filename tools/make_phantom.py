@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 # The package by itself: neither this process nor its workers load PyTorch through mmseg_textseg.
-sys.path.append(str(Path(__file__).resolve().parents[1] / 'mmseg_textseg' / 'datasets'))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / 'mmseg_textseg' / 'datasets'))
 
 from phantom import make_phantom
 

@@ -9,12 +9,11 @@ import argparse
 from pathlib import Path
 
 import cv2
+from mmengine.config import DictAction
 
 from mmseg_textseg.apis import ConfigError, TextSegInferencer, load_config
 from mmseg_textseg.apis.cli import plain_errors
 from mmseg_textseg.fileio import write_png
-from mmseg_textseg.models import TextEncoderError, WeightsError
-from mmseg_textseg.tokenization import TokenizerError
 from mmseg_textseg.visualization import overlay, with_caption
 
 
@@ -25,6 +24,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--image', required=True, type=Path, help='picture')
     parser.add_argument('--text', required=True, help='sentence')
     parser.add_argument('--out', required=True, type=Path, help='mask to write, a .png')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
     parser.add_argument('--device', help='default: an accelerator if there is one')
     args = parser.parse_args()
     if args.out.suffix.lower() != '.png':
@@ -34,12 +34,13 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with plain_errors(ConfigError, TextEncoderError, TokenizerError, WeightsError, OSError, ValueError):
+    with plain_errors(ValueError):
         picture = cv2.imread(str(args.image), cv2.IMREAD_COLOR) if args.image.is_file() else None
         if picture is None:
             what = 'not a picture that OpenCV reads' if args.image.exists() else 'not there'
             raise ConfigError(f'--image {args.image} is {what}')
-        segment = TextSegInferencer(load_config(args.config, checkpoint=args.checkpoint), args.checkpoint, args.device)
+        cfg = load_config(args.config, args.cfg_options, args.checkpoint)
+        segment = TextSegInferencer(cfg, args.checkpoint, args.device)
         result = segment(str(args.image), args.text)
         write_png(args.out, result.mask.astype('uint8') * 255)
         drawn = with_caption(overlay(picture[..., ::-1].copy(), result.mask), args.text)

@@ -11,9 +11,8 @@ from mmengine.runner import Runner
 
 from mmseg_textseg.apis import ConfigError, load_config
 from mmseg_textseg.apis.cli import add_common_arguments, apply_common, plain_errors, require
-from mmseg_textseg.datasets import AnnotationError
-from mmseg_textseg.models import TextEncoderError, WeightsError
-from mmseg_textseg.tokenization import TokenizerError
+from mmseg_textseg.apis.config import checkpoint_weights, innermost
+from mmseg_textseg.models.layers import match_weights
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,7 +23,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', metavar='DIR', help='write metrics.json and per_sample.csv there')
     parser.add_argument('--save-masks', action='store_true', help='write the predicted masks too (needs --out)')
     parser.add_argument('--shuffle-text', action='store_true', help="control: each image gets another image's sentence")
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation, where the config has tta_pipeline')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help='test-time augmentation, where the config has tta_pipeline; no flips where sentences name sides',
+    )
     args = parser.parse_args()
     if args.save_masks and not args.out:
         parser.error('--save-masks needs --out DIR')
@@ -33,13 +36,14 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    with plain_errors(ConfigError, AnnotationError, FileNotFoundError, TextEncoderError, TokenizerError, WeightsError):
+    with plain_errors():
         cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
-        apply_common(cfg, args)
+        apply_common(cfg, args, sub='test')
         require(cfg, ('test',), weights=False)
         cfg.load_from = args.checkpoint
+        dataset = innermost(cfg.test_dataloader.dataset)
         if args.shuffle_text:
-            cfg.test_dataloader.dataset.shuffle_text = True
+            dataset.shuffle_text = True
         if args.tta:
             if 'tta_pipeline' not in cfg or 'tta_model' not in cfg:
                 raise ConfigError(f'{args.config} has no tta_pipeline and tta_model for --tta')
@@ -50,10 +54,19 @@ def main() -> None:
             ours = [e for e in evaluators if e.type == 'TextSegMetric']
             if not ours:
                 raise ConfigError('--out needs a TextSegMetric among test_evaluator')
-            ours[0].out_dir = args.out
+            ours[0].output_dir = args.out
             ours[0].save_masks = args.save_masks
-            ours[0].info = dict(config=args.config, checkpoint=args.checkpoint, shuffled_text=args.shuffle_text)
-        Runner.from_cfg(cfg).test()
+            ours[0].info = dict(
+                config=args.config,
+                checkpoint=args.checkpoint,
+                shuffled_text=bool(dataset.get('shuffle_text', False)),
+                tta=args.tta,
+            )
+        runner = Runner.from_cfg(cfg)
+        # The Runner itself would go on with random weights where the checkpoint does not fit.
+        model = runner.model.module if hasattr(runner.model, 'module') else runner.model
+        match_weights(model, checkpoint_weights(args.checkpoint), args.checkpoint)
+        runner.test()
 
 
 if __name__ == '__main__':

@@ -5,14 +5,11 @@ python tools/train.py configs/lsms/lsms_refhl_480x480.py [--work-dir DIR] [--res
 
 import argparse
 
-import torch
+from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmseg_textseg.apis import ConfigError, load_config
 from mmseg_textseg.apis.cli import add_common_arguments, apply_common, plain_errors, require
-from mmseg_textseg.datasets import AnnotationError
-from mmseg_textseg.models import TextEncoderError, WeightsError
-from mmseg_textseg.tokenization import TokenizerError
 
 
 def parse_args() -> argparse.Namespace:
@@ -26,9 +23,11 @@ def parse_args() -> argparse.Namespace:
 
 def enable_amp(cfg) -> None:
     """Swap the optimizer wrapper; mmengine's own AMP wrapper exists for accelerators only."""
-    if cfg.optim_wrapper.type != 'OptimWrapper':
+    if cfg.optim_wrapper.type in ('AmpOptimWrapper', 'BFloat16OptimWrapper'):
         return
-    if torch.cuda.is_available():
+    if cfg.optim_wrapper.type != 'OptimWrapper':
+        raise ConfigError(f'--amp needs optim_wrapper.type OptimWrapper, the config has {cfg.optim_wrapper.type}')
+    if get_device() in ('cuda', 'npu', 'mlu', 'musa'):
         cfg.optim_wrapper.update(type='AmpOptimWrapper', loss_scale='dynamic')
     else:
         cfg.optim_wrapper.type = 'BFloat16OptimWrapper'
@@ -36,10 +35,11 @@ def enable_amp(cfg) -> None:
 
 def main() -> None:
     args = parse_args()
-    with plain_errors(ConfigError, AnnotationError, FileNotFoundError, TextEncoderError, TokenizerError, WeightsError):
+    with plain_errors():
         cfg = load_config(args.config, args.cfg_options)
         apply_common(cfg, args)
-        require(cfg, ('train', 'val'), weights=not args.resume)
+        # Also with --resume: mmengine loads initial weights first.
+        require(cfg, ('train', 'val'), weights=True)
         cfg.resume = args.resume
         if args.amp:
             enable_amp(cfg)

@@ -31,6 +31,14 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadMask'),
+    dict(type='Resize', scale=(96, 96), keep_ratio=False),
+    dict(type='TokenizeText', tokenizer=vocabulary),
+    dict(type='PackTextSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(96, 96), keep_ratio=False),
+    dict(type='LoadMask'),
     dict(type='TokenizeText', tokenizer=vocabulary),
     dict(type='PackTextSegInputs'),
 ]
@@ -40,8 +48,8 @@ train_dataloader = dict(
     sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(data_root=data_root, pipeline=train_pipeline),
 )
-val_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
-test_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 
 from mmengine.config import Config, DictAction
 
+from ..datasets import AnnotationError
+from ..models import TextEncoderError, WeightsError
+from ..tokenization import TokenizerError
+from .config import ConfigError
 from .preflight import find_missing, report
 
 
@@ -26,12 +30,19 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
 
 
-def apply_common(cfg: Config, args: argparse.Namespace) -> None:
-    """Put launcher and work_dir into the config: argument, then config, then the config's name."""
+def apply_common(cfg: Config, args: argparse.Namespace, sub: str = '') -> None:
+    """Put launcher and work_dir into the config: argument, then config, then the config's name.
+
+    Args:
+        cfg: changed in place.
+        args: with ``config``, ``work_dir``, ``launcher`` and ``local_rank``.
+        sub: folder below the work dir. The Runner writes the config there, so that a test with its own settings must
+            not share the training's folder.
+    """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
     name = osp.splitext(osp.basename(args.config))[0]
-    cfg.work_dir = args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    cfg.work_dir = osp.join(args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name), sub)
 
 
 def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:
@@ -41,11 +52,14 @@ def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:
         sys.exit(report(missing, sys.argv))
 
 
+# Errors that name what is wrong and how to mend it: a traceback would only hide that.
+PLAIN = (ConfigError, AnnotationError, TextEncoderError, TokenizerError, WeightsError, OSError)
+
+
 @contextmanager
-def plain_errors(*kinds: type[Exception]):
-    """Print errors that carry their own mend without a traceback, and exit with 1."""
+def plain_errors(*more: type[Exception]):
+    """Print ``PLAIN`` errors, and ``more``, without a traceback, and exit with 1."""
     try:
         yield
-    except kinds as error:
-        message = error.args[0] if isinstance(error, KeyError) and error.args else error
-        sys.exit(f'{type(error).__name__}: {message}')
+    except (*PLAIN, *more) as error:
+        sys.exit(f'{type(error).__name__}: {error}')

@@ -7,12 +7,13 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from ..models.text_encoders import TextEncoderError, read_tokenizer_source
-from ..tokenization import TokenizerSource, vocab_source
+from ..models.text_encoders import TextEncoderError, read_encoder
+from ..models.text_encoders.bert import KNOWN_ARCHS
+from ..tokenization import READER_OPTIONS, vocab_source
 
+ENCODER = 'model.text_encoder'
 SCRATCH_ARCH = dict(hidden_size=128, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512)
 PIPELINES = ('train_dataloader', 'val_dataloader', 'test_dataloader', 'tta_pipeline')
-READER_OPTIONS = ('image_column', 'mask_column', 'text_column', 'prompt', 'sheet', 'allow_empty_text')
 
 
 class ConfigError(ValueError):
@@ -24,12 +25,13 @@ def load_config(path: str, options: dict | None = None, checkpoint: str | None =
 
     ``model.text_encoder.pretrained`` decides alone: a hub name, a folder with a BERT, or ``'scratch'``, a
     small BERT with a vocabulary built from the training text. ``TokenizeText`` in every pipeline and
-    ``text_channels`` of every part follow it. With a checkpoint, the vocabulary is the checkpoint's.
+    ``text_channels`` of every part follow it. With a checkpoint, the text encoder is the checkpoint's, unless an
+    option names another. In a text-free config ``TokenizeText`` is left out.
 
     Args:
         path: config file.
         options: as MMSegmentation's ``--cfg-options``.
-        checkpoint: file whose vocabulary to use.
+        checkpoint: file whose text encoder (vocabulary, shape, name) to use.
 
     Raises:
         ConfigError: no such file, or a text encoder that cannot be settled.
@@ -40,34 +42,41 @@ def load_config(path: str, options: dict | None = None, checkpoint: str | None =
     if options:
         _drop_old_encoder(cfg, options)
         cfg.merge_from_dict(options)
-    settle_text_encoder(cfg, None if checkpoint is None else checkpoint_tokenizer(checkpoint))
+    stored = None if checkpoint is None else checkpoint_encoder(checkpoint)
+    if stored and cfg.model.get('text_encoder') is not None:
+        # The folder of a BERT may have moved: then an option says where its vocabulary is.
+        moved = isinstance(stored['tokenizer'], str) and f'{ENCODER}.pretrained' in (options or {})
+        if not moved:
+            for key in ('pretrained', 'tokenizer', 'arch'):  # one by one: update() of a ConfigDict merges
+                cfg.model.text_encoder[key] = stored[key]
+    settle_text_encoder(cfg)
     return cfg
 
 
-def settle_text_encoder(cfg: Config, stored: TokenizerSource | None = None) -> None:
-    """Bring tokenizers and text widths in step with ``cfg.model.text_encoder``, in place.
-
-    Args:
-        cfg: config of a text model; one without ``text_encoder`` is left as it is.
-        stored: tokenizer source out of a checkpoint; it goes before the config's.
-    """
+def settle_text_encoder(cfg: Config) -> None:
+    """Bring tokenizers and text widths in step with ``cfg.model.text_encoder``, in place."""
+    pipelines = [node for key, node in cfg.items() if key in PIPELINES]
     encoder = cfg.model.get('text_encoder')
-    if encoder is None or encoder.get('type') != 'BertTextEncoder':
+    if encoder is None:
+        for node in find(pipelines):
+            if 'pipeline' in node:
+                node.pipeline = [step for step in node.pipeline if step.get('type') != 'TokenizeText']
+        return
+    if encoder.get('type') != 'BertTextEncoder':
         return
     if encoder.get('pretrained') == 'scratch':
         _from_scratch(cfg, encoder)
     source = encoder.get('tokenizer') or encoder.get('pretrained', 'bert-base-uncased')
     if source is None:  # building the encoder says what it needs
         return
-    source = source.to_dict() if isinstance(source, ConfigDict) else source
-    if isinstance(stored, dict):
-        source = stored
+    if isinstance(source, ConfigDict):
+        source = {k: v for k, v in source.to_dict().items() if k != '_delete_'}
     # Spelt out, so that the config dumped beside the checkpoint needs no annotation table any more. Where the table
     # is not there the source stays: find_missing reports it.
     if isinstance(source, str) or 'build_from' not in source or all(map(osp.isfile, _tables(source))):
         source = vocab_source(source)
     encoder.tokenizer = source
-    for transform in find([node for key, node in cfg.items() if key in PIPELINES], type='TokenizeText'):
+    for transform in find(pipelines, type='TokenizeText'):
         transform.tokenizer = source
     width = _width(encoder)
     if width is not None:
@@ -78,8 +87,7 @@ def settle_text_encoder(cfg: Config, stored: TokenizerSource | None = None) -> N
 
 def _drop_old_encoder(cfg: Config, options: dict) -> None:
     """Another ``pretrained`` takes its own vocabulary and shape, not those of the config's encoder."""
-    key = 'model.text_encoder'
-    if f'{key}.pretrained' not in options or cfg.model.get('text_encoder') is None:
+    if f'{ENCODER}.pretrained' not in options or cfg.model.get('text_encoder') is None:
         return
     for own in ('tokenizer', 'arch'):
         cfg.model.text_encoder.pop(own, None)
@@ -102,23 +110,27 @@ def _from_scratch(cfg: Config, encoder: ConfigDict) -> None:
         dataset = innermost(cfg.train_dataloader.dataset)
         options = {k: dataset[k] for k in READER_OPTIONS if k in dataset}
         encoder.tokenizer = dict(build_from=osp.join(dataset.get('data_root') or '', dataset.ann_file), **options)
+    # A lower learning rate is for weights that know something already.
+    (cfg.get('optim_wrapper') or {}).get('paramwise_cfg', {}).get('custom_keys', {}).pop('text_encoder', None)
     encoder.pretrained = None
     encoder.arch = {**SCRATCH_ARCH, **(encoder.get('arch') or {})}
 
 
 def _width(encoder: ConfigDict) -> int | None:
-    """Hidden size, where it can be known without the network."""
+    """Hidden size: of ``arch``, of the folder's config, or of the hub's (from the cache, else asked for)."""
+    from transformers import AutoConfig
+
     if encoder.get('arch') and 'hidden_size' in encoder.arch:
         return encoder.arch.hidden_size
     name = encoder.get('pretrained', 'bert-base-uncased')
-    if name is not None and osp.isdir(name):
-        from transformers import AutoConfig
-
-        try:
-            return AutoConfig.from_pretrained(name, local_files_only=True).hidden_size
-        except (OSError, ValueError) as error:
+    if name is None or name in KNOWN_ARCHS:
+        return None if name is None else 768
+    try:
+        return AutoConfig.from_pretrained(name).hidden_size
+    except (OSError, ValueError) as error:
+        if osp.isdir(name):
             raise TextEncoderError(f"no BERT config.json to be read in '{name}': {error}") from error
-    return None
+        return None  # out of reach: find_missing reports it
 
 
 def find(node, **wanted) -> Iterator[ConfigDict]:
@@ -134,8 +146,19 @@ def find(node, **wanted) -> Iterator[ConfigDict]:
             yield from find(child, **wanted)
 
 
-def checkpoint_tokenizer(checkpoint: str) -> TokenizerSource | None:
-    """Tokenizer source stored in a checkpoint; None for a text-free model.
+def checkpoint_encoder(checkpoint: str) -> dict | None:
+    """What a checkpoint says of its text encoder (see ``read_encoder``); None for a text-free model.
+
+    Raises:
+        ConfigError: no such file.
+    """
+    state = checkpoint_weights(checkpoint)
+    key = 'text_encoder._extra_state'
+    return read_encoder(state[key]) if key in state else None
+
+
+def checkpoint_weights(checkpoint: str) -> dict:
+    """State dict of a checkpoint.
 
     Raises:
         ConfigError: no such file.
@@ -143,6 +166,4 @@ def checkpoint_tokenizer(checkpoint: str) -> TokenizerSource | None:
     if not Path(checkpoint).is_file() and '://' not in checkpoint:
         raise ConfigError(f'no checkpoint at {checkpoint}')
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
-    state = loaded.get('state_dict', loaded)
-    key = 'text_encoder._extra_state'
-    return read_tokenizer_source(state[key]) if key in state else None
+    return loaded.get('state_dict', loaded)

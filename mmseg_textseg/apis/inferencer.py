@@ -1,5 +1,6 @@
 """One call: a picture and a sentence to a mask."""
 
+import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,10 +9,10 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
-from mmengine.runner.checkpoint import load_checkpoint
 from mmseg.registry import MODELS
 
-from .config import ConfigError, load_config
+from ..models.layers.strict_init import match_weights
+from .config import ConfigError, checkpoint_weights, load_config
 
 
 class Prediction(NamedTuple):
@@ -43,13 +44,13 @@ class TextSegInferencer:
     def __init__(self, config: str | Config, checkpoint: str, device: str | None = None):
         from mmengine.device import get_device
 
-        import mmseg_textseg  # noqa: F401  (registers the parts, also for a Config made elsewhere)
-
         cfg = config if isinstance(config, Config) else load_config(config, checkpoint=checkpoint)
         init_default_scope('mmseg')
         self.device = device or get_device()
         self.model = MODELS.build(cfg.model)
-        load_checkpoint(self.model, checkpoint, map_location='cpu', strict=True, logger='silent')
+        state = checkpoint_weights(checkpoint)
+        match_weights(self.model, state, checkpoint)
+        self.model.load_state_dict(state, strict=False)
         self.model.to(self.device).eval()
         steps = [dict(step) for step in cfg.test_dataloader.dataset.pipeline]
         self._from_file = Compose([s for s in steps if s['type'] not in _NEED_TRUTH])
@@ -76,7 +77,7 @@ class TextSegInferencer:
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: an empty sentence, or an array of another shape.
+            ValueError: an empty sentence, an array of another shape or type, or a file that is no picture.
         """
         texts = [text] if isinstance(text, str) else list(text)
         if not texts or any(not isinstance(t, str) or not t.strip() for t in texts):
@@ -93,8 +94,15 @@ class TextSegInferencer:
                 image = np.repeat(image[..., None], 3, axis=2)
             if image.ndim != 3 or image.shape[2] != 3:
                 raise ValueError(f'image must be (H, W, 3) or (H, W), got shape {image.shape}')
+            if image.dtype != np.uint8:
+                raise ValueError(f'image must be uint8, 0 to 255, got {image.dtype}')
             return self._from_array(dict(img=image, text=text))
-        return self._from_file(dict(img_path=str(image), text=text))
+        if not os.path.isfile(image):
+            raise FileNotFoundError(f'no picture at {image}')
+        try:
+            return self._from_file(dict(img_path=str(image), text=text))
+        except AssertionError as error:  # mmcv's word for a file that does not decode
+            raise ValueError(f'{image} is not a picture that can be read') from error
 
     def _read(self, result, text: str) -> Prediction:
         logits = result.seg_logits.data.float()

@@ -33,10 +33,11 @@ class TextSegMetric(BaseMetric):
     Args:
         empty: rule where both masks are empty.
         ignore_index: label of the truth that counts nowhere.
-        out_dir: where to write ``metrics.json`` and ``per_sample.csv``; None writes nothing.
-        save_masks: also write predictions as ``out_dir/masks/<sample_id>.png``, 0 / 255.
+        output_dir: where to write ``metrics.json`` and ``per_sample.csv``; None writes nothing.
+        save_masks: also write predictions as ``output_dir/masks/<sample_id>.png``, 0 / 255.
         info: kept as it is in metrics.json (config, checkpoint).
         collect_device, prefix: of :class:`mmengine.evaluator.BaseMetric`.
+        **_: what MMSegmentation's test tool sets for its own metric (``keep_results``).
     """
 
     # Not None, which mmengine warns of at each start.
@@ -46,20 +47,21 @@ class TextSegMetric(BaseMetric):
         self,
         empty: Literal['one', 'skip'] = 'one',
         ignore_index: int = 255,
-        out_dir: str | None = None,
+        output_dir: str | None = None,
         save_masks: bool = False,
         info: dict | None = None,
         collect_device: str = 'cpu',
         prefix: str | None = None,
+        **_,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
         if empty not in ('one', 'skip'):
             raise ValueError(f"empty must be 'one' or 'skip', got {empty!r}")
-        if save_masks and out_dir is None:
-            raise ValueError('save_masks=True needs out_dir')
+        if save_masks and output_dir is None:
+            raise ValueError('save_masks=True needs output_dir')
         self.empty = empty
         self.ignore_index = ignore_index
-        self.out_dir = None if out_dir is None else Path(out_dir)
+        self.output_dir = None if output_dir is None else Path(output_dir)
         self.save_masks = save_masks
         self.info = dict(info or {})
 
@@ -81,11 +83,11 @@ class TextSegMetric(BaseMetric):
                 counts=count(pred, to_mask(sample['gt_sem_seg']['data']), self.ignore_index),
             )
             if self.save_masks:
-                write_png(self.out_dir / 'masks' / f'{row["sample_id"]}.png', (pred != 0).numpy() * np.uint8(255))
+                write_png(self.output_dir / 'masks' / f'{row["sample_id"]}.png', (pred != 0).numpy() * np.uint8(255))
             self.results.append(row)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Means over all items, and the files of ``out_dir``."""
+        """Means over all items, and the files of ``output_dir``."""
         counts = [Counts(*row['counts']) for row in results]
         kept = [c for c in counts if not (self.empty == 'skip' and c.empty)]
         if not kept:
@@ -98,7 +100,7 @@ class TextSegMetric(BaseMetric):
             pooled_iou=iou(together),
         )
         self._print(metrics, len(kept), len(counts))
-        if self.out_dir is not None:
+        if self.output_dir is not None:
             self._write(metrics, results, counts)
         return metrics
 
@@ -111,13 +113,13 @@ class TextSegMetric(BaseMetric):
 
     def _write(self, metrics: dict, results: list[dict], counts: list[Counts]) -> None:
         # Away first and back last: its presence means that all the rest is there and of the same run.
-        (self.out_dir / 'metrics.json').unlink(missing_ok=True)
-        with whole_file(self.out_dir / 'per_sample.csv', newline='', encoding='utf-8') as file:
+        (self.output_dir / 'metrics.json').unlink(missing_ok=True)
+        with whole_file(self.output_dir / 'per_sample.csv', newline='', encoding='utf-8') as file:
             writer = csv.writer(file)
             writer.writerow(['sample_id', 'image', 'expression', 'dice', 'iou', 'pixels', 'predicted_pixels'])
             for row, c in zip(results, counts, strict=True):
                 scores = [f'{dice(c):.6f}', f'{iou(c):.6f}', c.tp + c.fn, c.tp + c.fp]
                 writer.writerow([row['sample_id'], row['image'], row['expression'], *scores])
-        with whole_file(self.out_dir / 'metrics.json', encoding='utf-8') as file:
+        with whole_file(self.output_dir / 'metrics.json', encoding='utf-8') as file:
             json.dump({**metrics, 'items': len(counts), 'empty': self.empty, **self.info}, file, indent=2)
-        print_log(f'written to {self.out_dir}: metrics.json, per_sample.csv', logger=MMLogger.get_current_instance())
+        print_log(f'written to {self.output_dir}: metrics.json, per_sample.csv', logger=MMLogger.get_current_instance())

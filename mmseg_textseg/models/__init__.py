@@ -1,4 +1,4 @@
-from .backbones import SVLAEncoder
+from .backbones import SVLA, LanguageBranch, SVLABlock, SVLAEncoder
 from .decode_heads import FullScaleHead
 from .layers import InstanceNorm, NMF2d, StrictPretrained, WeightsError
 from .losses import (
@@ -12,11 +12,14 @@ from .text_encoders import BertTextEncoder, TextEncoderError
 from .text_features import TextFeatures
 
 __all__ = [
+    'SVLA',
     'BertTextEncoder',
     'BoundaryWeightedSegLoss',
     'FullScaleHead',
     'InstanceNorm',
+    'LanguageBranch',
     'NMF2d',
+    'SVLABlock',
     'SVLAEncoder',
     'StrictPretrained',
     'TextEncoderDecoder',

@@ -11,8 +11,8 @@ from mmengine.runner.checkpoint import save_checkpoint
 from mmseg.registry import MODELS
 
 from mmseg_textseg.apis import ConfigError, find_missing, load_config, settle_text_encoder
-from mmseg_textseg.apis.config import SCRATCH_ARCH, checkpoint_tokenizer, find
-from mmseg_textseg.models import TextEncoderError
+from mmseg_textseg.apis.config import SCRATCH_ARCH, checkpoint_encoder, find
+from mmseg_textseg.models import BertTextEncoder, TextEncoderError
 from mmseg_textseg.tokenization import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -230,19 +230,21 @@ def test_checkpoint_that_is_not_there(tiny_config, tmp_path):
 def test_checkpoint_of_a_text_free_model(tmp_path):
     path = str(tmp_path / 'free.pth')
     save_checkpoint(dict(state_dict=torch.nn.Linear(1, 1).state_dict()), path)
-    assert checkpoint_tokenizer(path) is None
+    assert checkpoint_encoder(path) is None
 
 
-def test_text_free_model_is_left_alone():
+def test_text_free_model_tokenises_nothing():
     free = Config(
         dict(
             model=dict(type='EncoderDecoder', backbone=dict(type='SVLAEncoder', text_channels=None)),
-            train_dataloader=dict(dataset=dict(pipeline=[dict(type='TokenizeText', tokenizer='bert-base-uncased')])),
+            train_dataloader=dict(
+                dataset=dict(pipeline=[dict(type='LoadMask'), dict(type='TokenizeText', tokenizer='bert-base-uncased')])
+            ),
         )
     )
     before = free.to_dict()
     settle_text_encoder(free)
-    assert free.to_dict() == before
+    assert free.to_dict() == dict(before, train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadMask')])))
 
 
 def test_parts_without_text_keep_their_none(phantom):
@@ -267,3 +269,20 @@ def test_result_can_be_dumped_and_read_again(which, bert_folder, tmp_path):
     cfg.dump(dumped)
     assert Config.fromfile(dumped).to_dict() == cfg.to_dict()
     assert load_config(dumped).to_dict() == cfg.to_dict(), 'settling twice changes nothing'
+
+
+def test_shape_of_the_encoder_comes_with_the_checkpoint(tmp_path, tiny_config):
+    """A run trained with options on the encoder is tested without repeating them."""
+    hidden, heads = 24, 2
+    encoder = BertTextEncoder(
+        None, dict(vocab=STORED), dict(hidden_size=hidden, num_attention_heads=heads, num_hidden_layers=1)
+    )
+    path = str(tmp_path / 'x.pth')
+    save_checkpoint(dict(state_dict={f'text_encoder.{k}': v for k, v in encoder.state_dict().items()}), path)
+    for config in (tiny_config, LSMS):
+        cfg = load_config(config, checkpoint=path)
+        assert cfg.model.text_encoder.arch.hidden_size == hidden
+        assert cfg.model.text_encoder.pretrained is None
+        assert widths(cfg) == dict(backbone=hidden, decode_head=hidden)
+        built = MODELS.build(cfg.model.text_encoder)
+        built.load_state_dict(encoder.state_dict())

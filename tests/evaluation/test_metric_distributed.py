@@ -26,7 +26,7 @@ def item(i: int) -> dict:
 
 
 def run(indices: list[int], out: str) -> dict:
-    metric = TextSegMetric(out_dir=out)
+    metric = TextSegMetric(output_dir=out)
     for start in range(0, len(indices), BATCH):
         metric.process({}, [item(i) for i in indices[start : start + BATCH]])
     return metric.evaluate(ITEMS)

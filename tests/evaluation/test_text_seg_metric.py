@@ -113,7 +113,7 @@ def test_missing_truth_names_the_image_and_the_mend():
 def test_options_are_checked():
     with pytest.raises(ValueError, match="'one' or 'skip', got 'zero'"):
         TextSegMetric(empty='zero')
-    with pytest.raises(ValueError, match='save_masks=True needs out_dir'):
+    with pytest.raises(ValueError, match='save_masks=True needs output_dir'):
         TextSegMetric(save_masks=True)
 
 
@@ -131,7 +131,7 @@ def test_files(tmp_path):
         sample(*LARGE, name='s2', text='two'),
         sample(*NEITHER, name='n', text='none'),
     ]
-    metrics = evaluate(samples, out_dir=str(out), empty='skip', info=info)
+    metrics = evaluate(samples, output_dir=str(out), empty='skip', info=info)
     assert json.loads((out / 'metrics.json').read_text()) == {**metrics, 'items': 3, 'empty': 'skip', **info}
     rows = read_table(out)
     assert list(rows[0]) == COLUMNS
@@ -161,7 +161,7 @@ def test_nothing_is_written_without_out_dir(tmp_path, monkeypatch):
     ],
 )
 def test_expressions_survive_the_csv(tmp_path, text):
-    evaluate([sample(*SMALL, text=text), sample(*LARGE, text='next')], out_dir=str(tmp_path))
+    evaluate([sample(*SMALL, text=text), sample(*LARGE, text='next')], output_dir=str(tmp_path))
     rows = read_table(tmp_path)
     assert [row['expression'] for row in rows] == [text, 'next']
     assert [row['pixels'] for row in rows] == ['2', '6'], 'columns must not shift'
@@ -170,7 +170,7 @@ def test_expressions_survive_the_csv(tmp_path, text):
 def test_masks_are_saved_black_and_white_at_the_own_size(tmp_path):
     rng = np.random.default_rng(0)
     pred = rng.integers(0, 2, (5, 8))
-    evaluate([sample(pred, 1 - pred, name='x'), sample(*SMALL, name='y.0')], out_dir=str(tmp_path), save_masks=True)
+    evaluate([sample(pred, 1 - pred, name='x'), sample(*SMALL, name='y.0')], output_dir=str(tmp_path), save_masks=True)
     saved = cv2.imread(str(tmp_path / 'masks' / 'x.png'), cv2.IMREAD_UNCHANGED)
     assert saved.dtype == np.uint8
     assert np.array_equal(saved, pred * 255)
@@ -178,11 +178,11 @@ def test_masks_are_saved_black_and_white_at_the_own_size(tmp_path):
 
 
 def test_a_failed_table_leaves_the_old_one_whole(tmp_path):
-    evaluate([sample(*SMALL, text='old')], out_dir=str(tmp_path))
+    evaluate([sample(*SMALL, text='old')], output_dir=str(tmp_path))
     before = (tmp_path / 'per_sample.csv').read_bytes()
     # A lone surrogate cannot be written as UTF-8; the rows before it can.
     with pytest.raises(UnicodeEncodeError):
-        evaluate([sample(*LARGE, text='new'), sample(*LARGE, text='\ud800')], out_dir=str(tmp_path))
+        evaluate([sample(*LARGE, text='new'), sample(*LARGE, text='\ud800')], output_dir=str(tmp_path))
     assert (tmp_path / 'per_sample.csv').read_bytes() == before
     assert not (tmp_path / 'metrics.json').exists(), 'a summary says that all is there, and of one run'
     assert not list(tmp_path.glob('*.part'))
@@ -191,34 +191,34 @@ def test_a_failed_table_leaves_the_old_one_whole(tmp_path):
 def test_a_failed_table_leaves_no_summary(tmp_path):
     """The summary comes last: where it is, all is."""
     with pytest.raises(UnicodeEncodeError):
-        evaluate([sample(*SMALL, text='\ud800')], out_dir=str(tmp_path))
+        evaluate([sample(*SMALL, text='\ud800')], output_dir=str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_summary_leaves_nothing_under_its_name(tmp_path):
     with pytest.raises(TypeError):
-        evaluate([sample(*SMALL)], out_dir=str(tmp_path), info=dict(config=object()))
+        evaluate([sample(*SMALL)], output_dir=str(tmp_path), info=dict(config=object()))
     assert [path.name for path in tmp_path.iterdir()] == ['per_sample.csv'], 'no summary, no part of one'
     assert len(read_table(tmp_path)) == 1
 
 
 def test_a_failed_summary_takes_the_old_one_away(tmp_path):
-    evaluate([sample(*SMALL, text='old')], out_dir=str(tmp_path))
+    evaluate([sample(*SMALL, text='old')], output_dir=str(tmp_path))
     with pytest.raises(TypeError):
-        evaluate([sample(*LARGE, text='new')] * 2, out_dir=str(tmp_path), info=dict(config=object()))
+        evaluate([sample(*LARGE, text='new')] * 2, output_dir=str(tmp_path), info=dict(config=object()))
     assert not (tmp_path / 'metrics.json').exists()
 
 
 def test_a_full_disk_leaves_no_half_table(tmp_path):
     samples = [sample(*SMALL, text=f'sentence {i}') for i in range(200)]
     with disk_full(after=1000), pytest.raises(OSError, match='too large'):
-        evaluate(samples, out_dir=str(tmp_path))
+        evaluate(samples, output_dir=str(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_full_disk_leaves_no_half_mask(tmp_path):
     noise = np.random.default_rng(0).integers(0, 2, (64, 64))
-    metric = TextSegMetric(out_dir=str(tmp_path), save_masks=True)
+    metric = TextSegMetric(output_dir=str(tmp_path), save_masks=True)
     with disk_full(after=100), pytest.raises(OSError, match='too large'):
         metric.process({}, [sample(noise, noise, name='x')])
     assert list((tmp_path / 'masks').iterdir()) == []

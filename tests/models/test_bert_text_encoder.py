@@ -9,7 +9,7 @@ from mmseg.registry import MODELS
 from torch import nn
 
 from mmseg_textseg.models import BertTextEncoder, TextEncoderError
-from mmseg_textseg.models.text_encoders.bert import read_tokenizer_source
+from mmseg_textseg.models.text_encoders.bert import read_encoder
 from mmseg_textseg.tokenization import TokenizerError, build_vocab, load_tokenizer
 
 VOCAB = build_vocab(['left lung lesion 3 mm', 'round cyst of the right lobe'])
@@ -304,20 +304,20 @@ def test_extra_state_round_trip(scratch, tmp_path):
     assert state['_extra_state'].dtype == torch.uint8
     target.load_state_dict(state, strict=True)
     assert equal(target.bert.state_dict(), source.bert.state_dict())
-    assert read_tokenizer_source(state['_extra_state']) == dict(vocab=VOCAB)
+    assert read_encoder(state['_extra_state'])['tokenizer']['vocab'].split() == VOCAB
 
 
 def test_extra_state_of_a_table_is_the_vocabulary_itself(tmp_path, tiny_bert):
     table = tmp_path / 'train.jsonl'
     table.write_text('{"image": "a.png", "text": "größere Läsion"}')
     encoder = BertTextEncoder(None, dict(build_from=str(table)), tiny_bert)
-    source = read_tokenizer_source(encoder.state_dict()['_extra_state'])
-    assert source == dict(vocab=build_vocab(['größere Läsion']))
+    source = read_encoder(encoder.state_dict()['_extra_state'])['tokenizer']
+    assert source == dict(vocab=' '.join(build_vocab(['größere Läsion'])))
 
 
 def test_extra_state_of_a_name(tiny_bert):
     encoder = BertTextEncoder('bert-base-uncased', arch=tiny_bert)
-    assert read_tokenizer_source(encoder.get_extra_state()) == 'bert-base-uncased'
+    assert read_encoder(encoder.get_extra_state())['tokenizer'] == 'bert-base-uncased'
     encoder.load_state_dict(encoder.state_dict(), strict=True)
 
 

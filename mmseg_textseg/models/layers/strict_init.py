@@ -1,13 +1,13 @@
 """Weights that really arrive: a strict initializer for backbones."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mmengine.logging import print_log
 from mmengine.model import update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import CheckpointLoader
-from torch import nn
+from torch import Tensor, nn
 
 
 class WeightsError(RuntimeError):
@@ -45,28 +45,9 @@ class StrictPretrained:
         state = loaded.get('state_dict', loaded)
         if self.prefix:
             state = {k[len(self.prefix) :]: v for k, v in state.items() if k.startswith(self.prefix)}
-        own = module.state_dict()
-        matched = [k for k in own if k in state]
-        missing = [k for k in own if k not in state]
-        # Counters are bookkeeping: older checkpoints lack them, and they do not change what a network computes.
-        required = [
-            k for k in missing if not k.endswith('num_batches_tracked') and not any(re.search(p, k) for p in self.new)
-        ]
-        reshaped = [k for k in matched if own[k].shape != state[k].shape]
-        left = [k for k in state if k not in own]
         where = f"'{self.checkpoint}'" + (f" under prefix '{self.prefix}'" if self.prefix else '')
         name = type(module).__name__
-        if not matched:
-            raise WeightsError(
-                f'no key of {where} matches {name}. It holds {_some(list(state) or list(loaded))}; '
-                f'{name} needs {_some(list(own))}. Is a prefix such as "backbone." missing, or is it another model?'
-            )
-        if required or reshaped:
-            shapes = [f'{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}' for k in reshaped]
-            raise WeightsError(
-                f'{where} does not fill {name}: absent: {_some(required)}; of another shape: {_some(shapes)}. '
-                'Check that the variant (arch, widths, depths) is the one of the checkpoint.'
-            )
+        matched, missing, left = match_weights(module, state, where, self.new)
         module.load_state_dict({k: state[k] for k in matched}, strict=False)
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=f'StrictPretrained: load from {self.checkpoint}')
@@ -75,6 +56,42 @@ class StrictPretrained:
             f'initialisation ({_some(missing)}); {len(left)} of the file not used ({_some(left)}).',
             logger='current',
         )
+
+
+def match_weights(
+    module: nn.Module, state: Mapping[str, Tensor], where: str, new: Sequence[str] = ()
+) -> tuple[list[str], list[str], list[str]]:
+    """Keys that match, keys only the module has, keys only the state has.
+
+    Args:
+        module: to be filled.
+        state: state dict.
+        where: what the state is, for the error.
+        new: regular expressions of keys that the state may lack.
+
+    Raises:
+        WeightsError: no key matches, a key is lacking, or a tensor has another shape.
+    """
+    own = module.state_dict()
+    matched = [k for k in own if k in state]
+    missing = [k for k in own if k not in state]
+    # Counters are bookkeeping: older checkpoints lack them, and they do not change what a network computes.
+    required = [k for k in missing if not k.endswith('num_batches_tracked') and not any(re.search(p, k) for p in new)]
+    # The vocabulary is a tensor of bytes; it is compared by what it says.
+    reshaped = [k for k in matched if not k.endswith('_extra_state') and own[k].shape != state[k].shape]
+    name = type(module).__name__
+    if not matched:
+        raise WeightsError(
+            f'no key of {where} matches {name}. It holds {_some(list(state))}; '
+            f'{name} needs {_some(list(own))}. Is a prefix such as "backbone." missing, or is it another model?'
+        )
+    if required or reshaped:
+        shapes = [f'{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}' for k in reshaped]
+        raise WeightsError(
+            f'{where} does not fill {name}: absent: {_some(required)}; of another shape: {_some(shapes)}. '
+            'Check that the variant (arch, widths, depths) is the one of the checkpoint.'
+        )
+    return matched, missing, [k for k in state if k not in own]
 
 
 def _some(keys: Sequence[str], most: int = 5) -> str:

@@ -79,12 +79,13 @@ class TextEncoderDecoder(EncoderDecoder):
                 f'this model needs a sentence for every image; none for {", ".join(absent[:5]) or "the batch"}'
                 '. Put TokenizeText and PackTextSegInputs into the pipeline, or use TextSegInferencer'
             )
+        expected = self.text_encoder.fingerprint
         for sample in samples:
             made_by = sample.metainfo.get('tokenizer')
-            if made_by is not None and made_by != self.text_encoder.fingerprint:
+            if made_by is not None and made_by != expected:
                 raise ValueError(
                     f'{sample.metainfo.get("img_path", "a sample")} was tokenised with {made_by}, the text encoder '
-                    f'expects {self.text_encoder.fingerprint}: give TokenizeText(tokenizer=...) the same source as '
+                    f'expects {expected}: give TokenizeText(tokenizer=...) the same source as '
                     'model.text_encoder (tools/train.py does so by itself)'
                 )
         ids = nn.utils.rnn.pad_sequence([s.text_ids for s in samples], batch_first=True)  # (B, T)

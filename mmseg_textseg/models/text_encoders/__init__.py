@@ -1,3 +1,3 @@
-from .bert import BertTextEncoder, TextEncoderError, read_tokenizer_source
+from .bert import BertTextEncoder, TextEncoderError, read_encoder
 
-__all__ = ['BertTextEncoder', 'TextEncoderError', 'read_tokenizer_source']
+__all__ = ['BertTextEncoder', 'TextEncoderError', 'read_encoder']

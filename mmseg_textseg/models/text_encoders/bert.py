@@ -10,7 +10,7 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from ...tokenization import TokenizerSource, fingerprint, load_tokenizer
+from ...tokenization import TokenizerSource, fingerprint, load_tokenizer, vocab_source
 from ..text_features import TextFeatures
 
 
@@ -19,6 +19,19 @@ class TextEncoderError(RuntimeError):
 
 
 # Shapes of the hub's names that need no look-up: building a model must not touch the network.
+ARCH_KEYS = (
+    'hidden_size',
+    'num_hidden_layers',
+    'num_attention_heads',
+    'intermediate_size',
+    'vocab_size',
+    'max_position_embeddings',
+    'type_vocab_size',
+    'hidden_act',
+    'layer_norm_eps',
+    'hidden_dropout_prob',
+    'attention_probs_dropout_prob',
+)
 KNOWN_ARCHS = {'bert-base-uncased': {}, 'google-bert/bert-base-uncased': {}}
 
 
@@ -44,9 +57,8 @@ class BertTextEncoder(BaseModule):
         tokenizer: TokenizerSource | None = None,
         arch: dict | None = None,
         frozen: bool = False,
-        init_cfg: dict | None = None,
     ):
-        super().__init__(init_cfg)
+        super().__init__()
         from transformers import BertModel
 
         if pretrained is None and (tokenizer is None or arch is None):
@@ -158,10 +170,14 @@ class BertTextEncoder(BaseModule):
         return TextFeatures.empty(batch, length, self.out_channels, like)
 
     def get_extra_state(self) -> Tensor:
-        """Vocabulary as bytes in a uint8 tensor, since checkpoint code expects tensors."""
-        source = self.tokenizer_source
-        state = dict(pretrained=source) if isinstance(source, str) else dict(vocab=load_tokenizer(source).vocab)
-        state['fingerprint'] = self.fingerprint
+        """What it takes to build this encoder again: vocabulary and shape, as bytes in a uint8 tensor."""
+        config = self.bert.config.to_dict()
+        state = dict(
+            pretrained=self.pretrained,
+            tokenizer=vocab_source(self.tokenizer_source),
+            arch={key: config[key] for key in ARCH_KEYS},
+            fingerprint=self.fingerprint,
+        )
         return torch.from_numpy(np.frombuffer(json.dumps(state).encode(), dtype=np.uint8).copy())
 
     def set_extra_state(self, state: Tensor) -> None:
@@ -170,10 +186,10 @@ class BertTextEncoder(BaseModule):
         Raises:
             TextEncoderError: token ids would mean other words than they did in training.
         """
-        stored = _read_state(state)
+        stored = read_encoder(state)
         ours, theirs = self.fingerprint, stored['fingerprint']
         # A hub name and a folder cannot be compared without the network; the weights compare their sizes.
-        both_named = 'pretrained' in stored and isinstance(self.tokenizer_source, str)
+        both_named = isinstance(stored['tokenizer'], str) and isinstance(self.tokenizer_source, str)
         comparable = not both_named or ours.startswith('vocab:') == theirs.startswith('vocab:')
         # The hub knows some models by two names: 'bert-base-uncased', 'google-bert/bert-base-uncased'.
         names = [name.removeprefix('pretrained:').split('/')[-1] for name in (ours, theirs)]
@@ -185,11 +201,6 @@ class BertTextEncoder(BaseModule):
             )
 
 
-def _read_state(state: Tensor) -> dict:
+def read_encoder(state: Tensor) -> dict:
+    """pretrained, tokenizer, arch and fingerprint out of a checkpoint's ``text_encoder._extra_state``."""
     return json.loads(bytes(state.to(torch.uint8).cpu().numpy()).decode())
-
-
-def read_tokenizer_source(state: Tensor) -> TokenizerSource:
-    """Tokenizer source out of a checkpoint's ``text_encoder._extra_state``."""
-    stored = _read_state(state)
-    return stored['pretrained'] if 'pretrained' in stored else dict(vocab=stored['vocab'])

@@ -2,7 +2,7 @@
 dataset_type = 'TextSegDataset'
 tokenizer = 'bert-base-uncased'
 data_root = 'data/monuseg_lvit'
-size = (256, 256)
+size = (512, 512)
 # Sentences name places ("the lower left"), so no flips.
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -21,7 +21,7 @@ test_pipeline = [
 ]
 data_prefix = dict(img_path='img', seg_map_path='labelcol')
 train_dataloader = dict(
-    batch_size=4,
+    batch_size=2,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
