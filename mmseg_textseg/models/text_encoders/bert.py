@@ -197,7 +197,8 @@ class BertTextEncoder(BaseModule):
             raise TextEncoderError(
                 f'the checkpoint was trained with vocabulary {theirs}, the model is built with {ours}. Load it through '
                 'tools/test.py, tools/predict.py or TextSegInferencer, which take the vocabulary from the checkpoint, '
-                'or keep the training text that the tokenizer was built from unchanged.'
+                'or keep the training text that the tokenizer was built from unchanged. To go on training from it with '
+                'other text, keep its vocabulary: model.text_encoder.tokenizer=dict(vocab=...) of its dumped config.'
             )
 
 
