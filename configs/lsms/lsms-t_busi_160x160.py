@@ -2,7 +2,9 @@
 #   python tools/train.py configs/lsms/lsms-t_busi_160x160.py
 #   python tools/test.py configs/lsms/lsms-t_busi_160x160.py CHECKPOINT --out DIR [--shuffle-text]
 # The text encoder here is MiniLM in a local folder: --cfg-options model.text_encoder.pretrained=DIR; without it
-# model.text_encoder.pretrained=scratch. Layout of the data: docs/datasets.md. Figures: docs/results.md.
+# model.text_encoder.pretrained=scratch. Layout of the data: docs/datasets.md.
+# Reached on test: Dice 78.26, IoU 68.78; with shuffled sentences 46.37, 38.98 (one hour on one thread, stopped in
+# epoch 26 of 28; docs/results.md).
 _base_ = [
     '../_base_/models/lsms.py',
     '../_base_/datasets/busi_160x160.py',
