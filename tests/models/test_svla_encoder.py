@@ -162,13 +162,6 @@ def test_text_mode_takes_mscan_weights_and_keeps_a_new_language_branch(tmp_path,
             assert value.std().item() == pytest.approx(expected, rel=0.35), key
 
 
-def test_text_mode_without_new_refuses_mscan_weights(tmp_path, tiny_arch):
-    plain = SVLAEncoder(tiny_arch, text_channels=None)
-    ours = SVLAEncoder(tiny_arch, text_channels=12, init_cfg=strict(save(plain, tmp_path)))
-    with pytest.raises(WeightsError, match='language'):
-        ours.init_weights()
-
-
 def test_post_norm_takes_the_weights_it_has_room_for(tmp_path, tiny_arch, log_lines):
     plain = SVLAEncoder(tiny_arch, text_channels=None)
     ours = SVLAEncoder(tiny_arch, None, norm_position='post', init_cfg=strict(save(plain, tmp_path)))
@@ -306,3 +299,20 @@ def test_bad_options(tiny_arch, change, message):
 def test_four_stages_are_needed(tiny_arch, key, count):
     with pytest.raises(ValueError):
         SVLAEncoder({**tiny_arch, key: (tiny_arch[key] * 2)[:count]}, text_channels=None)
+
+
+@pytest.mark.parametrize('kind', ['StrictPretrained', 'Pretrained'])
+def test_both_names_of_the_initialisation_are_strict(kind, tiny_arch, tmp_path):
+    """In text mode the language branch alone may be absent."""
+    free = SVLAEncoder(tiny_arch, text_channels=None)
+    path = str(tmp_path / 'mscan.pth')
+    torch.save(free.state_dict(), path)
+    encoder = SVLAEncoder(tiny_arch, text_channels=6, init_cfg=dict(type=kind, checkpoint=path))
+    encoder.init_weights()
+    assert all(torch.equal(encoder.state_dict()[key], value) for key, value in free.state_dict().items())
+    torch.save({k: v for k, v in free.state_dict().items() if k != 'block2.0.attn.proj_1.weight'}, path)
+    with pytest.raises(WeightsError, match=r'block2\.0\.attn\.proj_1\.weight'):
+        SVLAEncoder(tiny_arch, text_channels=6, init_cfg=dict(type=kind, checkpoint=path)).init_weights()
+    torch.save({'other.weight': torch.zeros(1)}, path)
+    with pytest.raises(WeightsError, match='no key'):
+        SVLAEncoder(tiny_arch, text_channels=6, init_cfg=dict(type=kind, checkpoint=path)).init_weights()

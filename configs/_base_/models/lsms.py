@@ -20,7 +20,6 @@ model = dict(
         init_cfg=dict(
             type='StrictPretrained',
             checkpoint='https://download.openmmlab.com/mmsegmentation/v0.5/pretrain/segnext/mscan_b_20230227-3ab7d230.pth',
-            new=['language'],
         ),
     ),
     decode_head=dict(

@@ -32,8 +32,12 @@ class SVLAEncoder(BaseModule):
         drop_path_rate: at the last block, growing linearly from 0; None takes the variant's.
         in_channels: of the image.
         norm_cfg: norm layer of stem and blocks.
-        init_cfg: e.g. ``dict(type='StrictPretrained', checkpoint=<an MSCAN checkpoint>, new=['language'])``.
+        init_cfg: e.g. ``dict(type='StrictPretrained', checkpoint=<an MSCAN checkpoint>)``. mmengine's
+            ``'Pretrained'``, which says nothing when nothing matches, is taken as that too.
     """
+
+    # What no SegNeXt checkpoint has; everything else must be in it.
+    new_weights = ('language',)
 
     ARCHS = {
         'tiny': dict(widths=(32, 64, 160, 256), depths=(3, 3, 5, 2), mlp_ratios=(8, 8, 4, 4), drop_path_rate=0.1),
@@ -54,6 +58,8 @@ class SVLAEncoder(BaseModule):
         norm_cfg: dict = dict(type='BN', requires_grad=True),
         init_cfg: dict | None = None,
     ):
+        if init_cfg is not None and init_cfg.get('type') == 'Pretrained':
+            init_cfg = {**init_cfg, 'type': 'StrictPretrained'}
         super().__init__(init_cfg)
         if norm_position not in ('pre', 'post'):
             raise ValueError(f"norm_position must be 'pre' or 'post', got {norm_position!r}")

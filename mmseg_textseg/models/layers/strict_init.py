@@ -23,8 +23,9 @@ class StrictPretrained:
     Args:
         checkpoint: path or URL; a state dict, or a checkpoint holding one under ``state_dict``.
         prefix: take only the keys under it, e.g. ``'backbone.'``.
-        new: regular expressions of this module's keys that the checkpoint cannot have (a branch that
-            is new); they keep their own initialisation. Any other absent key is an error.
+        new: regular expressions of this module's keys that the checkpoint may lack (a branch that is
+            new); they keep their own initialisation. Any other absent key is an error. Default: the
+            module's ``new_weights``.
         map_location: as for ``torch.load``.
     """
 
@@ -47,7 +48,7 @@ class StrictPretrained:
             state = {k[len(self.prefix) :]: v for k, v in state.items() if k.startswith(self.prefix)}
         where = f"'{self.checkpoint}'" + (f" under prefix '{self.prefix}'" if self.prefix else '')
         name = type(module).__name__
-        matched, missing, left = match_weights(module, state, where, self.new)
+        matched, missing, left = match_weights(module, state, where, self.new or getattr(module, 'new_weights', ()))
         module.load_state_dict({k: state[k] for k in matched}, strict=False)
         if hasattr(module, '_params_init_info'):
             update_init_info(module, init_info=f'StrictPretrained: load from {self.checkpoint}')
