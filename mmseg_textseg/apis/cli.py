@@ -6,7 +6,9 @@ import os.path as osp
 import sys
 from contextlib import contextmanager
 
+import torch.distributed as dist
 from mmengine.config import Config, DictAction
+from mmengine.device import get_device
 
 from ..datasets import AnnotationError
 from ..models import TextEncoderError, WeightsError
@@ -41,8 +43,17 @@ def apply_common(cfg: Config, args: argparse.Namespace, sub: str = '') -> None:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
+    if args.launcher == 'pytorch' and get_device() == 'cpu':
+        _distribute_on_cpu(cfg)
     name = osp.splitext(osp.basename(args.config))[0]
     cfg.work_dir = osp.join(args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name), sub)
+
+
+def _distribute_on_cpu(cfg: Config) -> None:
+    """Several processes without an accelerator: mmengine's own set-up picks a CUDA device for each."""
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+    cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', device_ids=None))
 
 
 def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:
