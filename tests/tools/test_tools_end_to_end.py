@@ -320,3 +320,28 @@ def test_their_tools_run_the_dumped_config_unchanged(used, env, tmp_path):
     for key in ('dice', 'iou', 'pooled_dice', 'pooled_iou'):
         assert theirs[key] == pytest.approx(ours[key], abs=1e-3)
     assert used.dumped.read_bytes() == before
+
+
+def test_two_processes_give_the_figures_of_one(used, env):
+    """gloo, an odd number of items: each is counted once."""
+    out = used.here / 'two'
+    rows = table(used.here / 'right')
+    rows = rows[: len(rows) - 1 + len(rows) % 2]
+    options = ['--cfg-options', f'test_dataloader.dataset.indices={len(rows)}']
+    command = [
+        TOOLS / 'test.py',
+        used.config,
+        used.checkpoint,
+        '--work-dir',
+        out,
+        '--out',
+        out,
+        '--launcher',
+        'pytorch',
+    ]
+    launch = [sys.executable, '-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', '2']
+    done = subprocess.run([*launch, *command, *options], cwd=used.here, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert table(out) == rows
+    mean = np.mean([float(row['dice']) for row in rows])
+    assert json.loads((out / 'metrics.json').read_text())['dice'] == pytest.approx(mean, abs=1e-6)
