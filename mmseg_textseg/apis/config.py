@@ -8,7 +8,7 @@ from mmengine.config import Config, ConfigDict
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..models.text_encoders import TextEncoderError, read_encoder
-from ..models.text_encoders.bert import KNOWN_ARCHS
+from ..models.text_encoders.bert import BERT_BASE
 from ..tokenization import READER_OPTIONS, vocab_source
 
 ENCODER = 'model.text_encoder'
@@ -123,8 +123,10 @@ def _width(encoder: ConfigDict) -> int | None:
     if encoder.get('arch') and 'hidden_size' in encoder.arch:
         return encoder.arch.hidden_size
     name = encoder.get('pretrained', 'bert-base-uncased')
-    if name is None or name in KNOWN_ARCHS:
-        return None if name is None else 768
+    if name is None:
+        return None
+    if name in BERT_BASE:
+        return 768
     try:
         return AutoConfig.from_pretrained(name).hidden_size
     except (OSError, ValueError) as error:

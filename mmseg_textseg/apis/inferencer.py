@@ -8,11 +8,15 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
+from mmengine.device import get_device
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 
 from ..models.layers.strict_init import match_weights
 from .config import ConfigError, checkpoint_weights, load_config
+
+# Steps of a test pipeline that a picture and a sentence alone cannot take.
+NEED_TRUTH = ('LoadMask', 'LoadAnnotations', 'PickText')
 
 
 class Prediction(NamedTuple):
@@ -42,8 +46,6 @@ class TextSegInferencer:
     """
 
     def __init__(self, config: str | Config, checkpoint: str, device: str | None = None):
-        from mmengine.device import get_device
-
         cfg = config if isinstance(config, Config) else load_config(config, checkpoint=checkpoint)
         init_default_scope('mmseg')
         self.device = device or get_device()
@@ -52,18 +54,13 @@ class TextSegInferencer:
         match_weights(self.model, state, checkpoint)
         self.model.load_state_dict(state, strict=False)
         self.model.to(self.device).eval()
-        steps = [dict(step) for step in cfg.test_dataloader.dataset.pipeline]
-        self._from_file = Compose([s for s in steps if s['type'] not in _NEED_TRUTH])
-        loaders = [s for s in steps if s['type'] == 'LoadImageFromFile']
-        if not loaders:
+        steps = [dict(s) for s in cfg.test_dataloader.dataset.pipeline if s['type'] not in NEED_TRUTH]
+        types = [step['type'] for step in steps]
+        if 'LoadImageFromFile' not in types:
             raise ConfigError('the test pipeline has no LoadImageFromFile to replace for arrays')
-        self._from_array = Compose(
-            [
-                dict(type='LoadImageFromNDArray') if s['type'] == 'LoadImageFromFile' else s
-                for s in steps
-                if s['type'] not in _NEED_TRUTH
-            ]
-        )
+        self._from_file = Compose(steps)
+        steps[types.index('LoadImageFromFile')] = dict(type='LoadImageFromNDArray')
+        self._from_array = Compose(steps)
 
     def __call__(self, image: str | np.ndarray, text: str | Sequence[str]) -> Prediction | list[Prediction]:
         """Segment what a sentence, or each of several, names on one picture.
@@ -110,6 +107,3 @@ class TextSegInferencer:
         probability = logits[0] if len(logits) == 1 else logits.softmax(0)[1:].sum(0)
         mask = result.pred_sem_seg.data[0] != 0
         return Prediction(mask.cpu().numpy(), probability.cpu().numpy(), text)
-
-
-_NEED_TRUTH = ('LoadMask', 'LoadAnnotations', 'PickText')

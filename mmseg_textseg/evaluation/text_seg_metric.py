@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import print_log
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
@@ -109,7 +109,7 @@ class TextSegMetric(BaseMetric):
         table.add_row([f'per image ({kept} items)', f'{100 * metrics["dice"]:.2f}', f'{100 * metrics["iou"]:.2f}'])
         table.add_row(['pooled', f'{100 * metrics["pooled_dice"]:.2f}', f'{100 * metrics["pooled_iou"]:.2f}'])
         skipped = f'; {total - kept} items empty in both left out' if total > kept else ''
-        print_log(f'foreground, percent{skipped}:\n{table}', logger=MMLogger.get_current_instance())
+        print_log(f'foreground, percent{skipped}:\n{table}', logger='current')
 
     def _write(self, metrics: dict, results: list[dict], counts: list[Counts]) -> None:
         # Away first and back last: its presence means that all the rest is there and of the same run.
@@ -122,4 +122,4 @@ class TextSegMetric(BaseMetric):
                 writer.writerow([row['sample_id'], row['image'], row['expression'], *scores])
         with whole_file(self.output_dir / 'metrics.json', encoding='utf-8') as file:
             json.dump({**metrics, 'items': len(counts), 'empty': self.empty, **self.info}, file, indent=2)
-        print_log(f'written to {self.output_dir}: metrics.json, per_sample.csv', logger=MMLogger.get_current_instance())
+        print_log(f'written to {self.output_dir}: metrics.json, per_sample.csv', logger='current')

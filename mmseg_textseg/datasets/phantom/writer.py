@@ -73,6 +73,7 @@ def make_slice(
     return finish(base.hu, base.body, rng, noise, window, size), found, told, spacing
 
 
+# Not mmseg_textseg.fileio: tools/make_phantom.py loads this folder by itself, without PyTorch.
 def _write(path: Path, data: bytes) -> None:
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
     temporary.write_bytes(data)

@@ -18,7 +18,7 @@ class TextEncoderError(RuntimeError):
     """Weights, shape or vocabulary of a text encoder that cannot be used; the message holds the mend."""
 
 
-# Shapes of the hub's names that need no look-up: building a model must not touch the network.
+# What a checkpoint keeps of BertConfig, so that the encoder can be built again.
 ARCH_KEYS = (
     'hidden_size',
     'num_hidden_layers',
@@ -32,7 +32,8 @@ ARCH_KEYS = (
     'hidden_dropout_prob',
     'attention_probs_dropout_prob',
 )
-KNOWN_ARCHS = {'bert-base-uncased': {}, 'google-bert/bert-base-uncased': {}}
+# Hub names whose shape is BertConfig's default, 768 wide: building a model must not touch the network.
+BERT_BASE = ('bert-base-uncased', 'google-bert/bert-base-uncased')
 
 
 @MODELS.register_module()
@@ -88,14 +89,14 @@ class BertTextEncoder(BaseModule):
         try:
             config = AutoConfig.from_pretrained(pretrained, local_files_only=True, **arch)
         except (OSError, ValueError) as error:
-            if os.path.isdir(pretrained) or not (arch or pretrained in KNOWN_ARCHS):
+            if os.path.isdir(pretrained) or not (arch or pretrained in BERT_BASE):
                 raise TextEncoderError(
                     f"no BERT config.json to be read for text encoder '{pretrained}' "
                     f'({str(error).splitlines()[0]}). For a hub name that is not cached yet give its shape as '
                     'arch=dict(hidden_size=..., num_hidden_layers=..., num_attention_heads=..., '
                     'intermediate_size=..., vocab_size=...); for a folder check that it holds config.json.'
                 ) from error
-            config = BertConfig(**KNOWN_ARCHS.get(pretrained, {}), **arch)
+            config = BertConfig(**arch)
         if config.model_type != 'bert':
             raise TextEncoderError(
                 f"text encoder '{pretrained}' is a {config.model_type!r} model; BertTextEncoder takes BERT ones"
