@@ -2,6 +2,11 @@
 
 from . import transforms
 from .annotations import AnnotationError, AnnotationRow, load_annotations, read_expressions
+from .coskel import CoSKELDataset
+from .glas import GlaSDataset
+from .image_caption_dataset import ImageCaptionDataset
+from .lvit_datasets import MoNuSegDataset, QaTaCOV19Dataset
+from .mffd import MFFDDataset
 from .phantom import make_phantom, validate_phantom
 from .refhl_seg import RefHLSegDataset
 from .text_controls import shuffle_texts
@@ -11,6 +16,12 @@ from .transforms import *  # noqa: F403
 __all__ = [
     'AnnotationError',
     'AnnotationRow',
+    'CoSKELDataset',
+    'GlaSDataset',
+    'ImageCaptionDataset',
+    'MFFDDataset',
+    'MoNuSegDataset',
+    'QaTaCOV19Dataset',
     'RefHLSegDataset',
     'TextSegDataset',
     'load_annotations',

@@ -9,73 +9,15 @@ import json
 import os.path as osp
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from zipfile import BadZipFile
 
 from mmengine import fileio
 
-SHOWN_PROBLEMS = 20
-# Compared without case, spaces, '_' and '-'. 'label' is no mask name: many tables keep the class there.
-COLUMN_NAMES = {
-    'image_column': (
-        *('image', 'img', 'imagename', 'imgname', 'imagefile', 'imgfile', 'imagepath', 'imgpath'),
-        *('imagefilename', 'filename', 'file'),
-    ),
-    'mask_column': (
-        *('mask', 'maskname', 'maskfile', 'maskpath', 'maskfilename', 'segmap', 'segmappath', 'segmentation'),
-        *('gt', 'groundtruth'),
-    ),
-    'text_column': (
-        *('expression', 'expressions', 'description', 'descriptions', 'text', 'texts', 'sentence', 'sentences'),
-        *('caption', 'captions', 'prompt', 'prompts', 'phrase'),
-    ),
-}
+from .annotation_table import AnnotationError, Record, Table
+from .coco_captions import is_coco, read_coco
 
-
-class AnnotationError(ValueError):
-    """Everything that is wrong with an annotation table, in one error.
-
-    Args:
-        heading: what was read, e.g. ``'data/train.xlsx'``.
-        problems: one line each: file and row, what was expected, the mend. The message shows the first
-            20 of them; ``.problems`` keeps all.
-    """
-
-    def __init__(self, heading: str, problems: Sequence[str]) -> None:
-        super().__init__(heading, tuple(problems))  # both in args, so that the error survives pickling by a worker
-        self.heading = heading
-        self.problems = tuple(problems)
-
-    def __str__(self) -> str:
-        count = len(self.problems)
-        lines = [f'{self.heading}: {count} problem{"" if count == 1 else "s"} in the annotations']
-        lines += [f'  {problem}' for problem in self.problems[:SHOWN_PROBLEMS]]
-        if count > SHOWN_PROBLEMS:
-            lines.append(f'  ... and {count - SHOWN_PROBLEMS} more')
-        return '\n'.join(lines)
-
-
-@dataclass(frozen=True)
-class Record:
-    """One row as the file has it: column -> value, and where it stands (``'train.xlsx row 12'``)."""
-
-    values: dict[str, Any]
-    source: str
-
-
-@dataclass
-class Table:
-    """All records of a file. ``columns`` is the header, or for json the union of all keys in order.
-
-    ``problems`` are rows that could not be read at all; they are reported together with what the
-    caller finds wrong in the others.
-    """
-
-    path: str
-    columns: list[str]
-    records: list[Record]
-    problems: list[str] = field(default_factory=list)
+__all__ = ['AnnotationError', 'Record', 'Table', 'read_table']
 
 
 def read_table(path: str, *, sheet: str | None = None, backend_args: dict | None = None) -> Table:
@@ -86,7 +28,7 @@ def read_table(path: str, *, sheet: str | None = None, backend_args: dict | None
 
     Args:
         path: ``.xlsx``, ``.csv``/``.tsv`` (comma, semicolon or tab; UTF-8 with or without BOM), ``.json``
-            (a list of objects) or ``.jsonl`` (an object a line).
+            (a list of objects, or COCO captions: :func:`read_coco`) or ``.jsonl`` (an object a line).
         sheet: worksheet of an xlsx that has several with content.
         backend_args: of mmengine's file backend.
 
@@ -112,39 +54,6 @@ def read_table(path: str, *, sheet: str | None = None, backend_args: dict | None
     if not table.records and not table.problems:
         raise AnnotationError(path, ['no rows below the header: each row names an image and an expression'])
     return table
-
-
-def _plain(name: str) -> str:
-    return ''.join(character for character in name.lower() if character not in ' _-')
-
-
-def find_column(table: Table, option: str, given: str | None, problems: list[str], required: bool = True) -> str | None:
-    """Name of the column that holds images, masks or texts.
-
-    Args:
-        table: the table.
-        option: ``'image_column'``, ``'mask_column'`` or ``'text_column'``.
-        given: the user's choice; ``None`` looks for a common name.
-        problems: gets a line if there is no such column, or several.
-        required: whether it is a problem that no column has a common name.
-
-    Returns:
-        The column as the table writes it, ``None`` if there is no single one.
-    """
-    if not table.columns:  # nothing could be read, which is a problem already
-        return None
-    found = f'the columns are {", ".join(table.columns)}'
-    if given is not None:
-        matches = [c for c in table.columns if c == given] or [c for c in table.columns if _plain(c) == _plain(given)]
-        if len(matches) != 1:
-            problems.append(f'{option}={given!r} names {len(matches) or "no"} columns; {found}: set {option} to one')
-        return matches[0] if len(matches) == 1 else None
-    matches = [c for c in table.columns if _plain(c) in COLUMN_NAMES[option]]
-    if len(matches) > 1:
-        problems.append(f'{option} may be {" or ".join(map(repr, matches))}: set {option} to one of them')
-    elif not matches and required:
-        problems.append(f'no {option} found by its name; {found}: set {option} to one')
-    return matches[0] if len(matches) == 1 else None
 
 
 def _decode(path: str, content: bytes) -> str:
@@ -233,8 +142,16 @@ def _read_json(path: str, text: str) -> Table:
         rows = json.loads(text)
     except json.JSONDecodeError as error:
         raise AnnotationError(path, [f'not valid JSON: {error}']) from error
+    if is_coco(rows):
+        return read_coco(path, rows)
     if not isinstance(rows, list):
-        raise AnnotationError(path, [f'expected a list of objects, found {type(rows).__name__}'])
+        raise AnnotationError(
+            path,
+            [
+                f'expected a list of objects, found {type(rows).__name__}: save the rows as a list (or, for COCO '
+                "captions, an object with 'images' and 'annotations')"
+            ],
+        )
     return _from_objects(path, list(enumerate(rows, start=1)))
 
 

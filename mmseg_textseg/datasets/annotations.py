@@ -6,22 +6,19 @@ dropped in silence.
 
 import logging
 import os.path as osp
-import posixpath
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mmengine import fileio
 from mmengine.logging import print_log
 
-from .annotation_readers import AnnotationError, Record, find_column, read_table
+from .annotation_readers import read_table
+from .annotation_table import AnnotationError, Record, find_column
+from .file_names import Folder
 
-__all__ = ['AnnotationError', 'AnnotationRow', 'load_annotations', 'read_expressions']
+__all__ = ['AnnotationError', 'AnnotationRow', 'load_annotations', 'read_expressions', 'warn_of_duplicates']
 
-# Only such endings are taken off before names are compared by stem ('case.12' has none), and only such files
-# of a folder are found by stem (a 'case.txt' beside 'case.png' is no rival).
-IMAGE_EXTENSIONS = {'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.gif', '.webp', '.pgm', '.ppm'}
 SPREADSHEET_ERRORS = {'#N/A', '#REF!', '#VALUE!', '#NAME?', '#NULL!', '#DIV/0!', '#NUM!'}
 
 
@@ -56,11 +53,14 @@ def load_annotations(
     sheet: str | None = None,
     allow_empty_text: bool = False,
     required_columns: Sequence[str] = (),
+    image_name: Callable[[str], str] | None = None,
+    mask_name: Callable[[str], str] | None = None,
     backend_args: dict | None = None,
 ) -> list[AnnotationRow]:
     """Read a table and find its images and masks.
 
-    A name matches a file exactly, else by stem: LViT's tables say ``.png`` where the image is a ``.tif``.
+    A name matches a file exactly, else by stem: LViT's tables say ``.png`` where the image is a ``.tif``. Where
+    names differ by more, ``image_name`` and ``mask_name`` are the dataset's rule.
 
     Args:
         ann_file: xlsx, csv, tsv, json or jsonl; see :func:`read_table`.
@@ -74,6 +74,9 @@ def load_annotations(
         sheet: worksheet of an xlsx that has several with content.
         allow_empty_text: let empty expressions pass as ``''`` (text-free baselines).
         required_columns: further columns that every row must have; their values may be null.
+        image_name: what an image cell says -> name of the image file; by default the same.
+        mask_name: name of the image file -> name of its mask, for tables without a mask column; by default the
+            same.
         backend_args: of mmengine's file backend.
 
     Returns:
@@ -86,7 +89,9 @@ def load_annotations(
     table = read_table(ann_file, sheet=sheet, backend_args=backend_args)
     problems = list(table.problems)
     image_column = find_column(table, 'image_column', image_column, problems)
-    mask_column = find_column(table, 'mask_column', mask_column, problems, required=False)
+    # Two columns that could name masks are no problem where nobody asks for masks.
+    wanted = mask_dir is not None or image_dir is None or mask_column is not None
+    mask_column = find_column(table, 'mask_column', mask_column, problems if wanted else [], required=False)
     text_column = find_column(table, 'text_column', text_column, problems)
     for column in required_columns:
         if column not in table.columns:
@@ -94,8 +99,8 @@ def load_annotations(
     if image_column is None or text_column is None or len(problems) > len(table.problems):
         raise AnnotationError(ann_file, problems)
 
-    images = None if image_dir is None else _Folder(image_dir, 'image', 'img_path', backend_args)
-    masks = None if mask_dir is None else _Folder(mask_dir, 'mask', 'seg_map_path', backend_args)
+    images = None if image_dir is None else Folder(image_dir, 'image', 'img_path', backend_args)
+    masks = None if mask_dir is None else Folder(mask_dir, 'mask', 'seg_map_path', backend_args)
     used = {image_column, mask_column, text_column}
     rows = []
     for record in table.records:
@@ -105,10 +110,10 @@ def load_annotations(
             for column in required_columns
             if column not in record.values
         ]
-        image = _file_cell(record, image_column, images, problems)
+        image = _file_cell(record, image_column, images, problems, [image_name])
         if mask_column is None:
             named = masks is not None and not _fault(record.values.get(image_column))
-            mask = _file_cell(record, image_column, masks, problems) if named else None
+            mask = _file_cell(record, image_column, masks, problems, [image_name, mask_name]) if named else None
         elif masks is not None or images is None:
             mask = _file_cell(record, mask_column, masks, problems)
         else:
@@ -121,7 +126,6 @@ def load_annotations(
             rows.append(AnnotationRow(image, mask, expressions, attributes, record.source))
     if problems:
         raise AnnotationError(ann_file, problems)
-    _warn_of_duplicates(ann_file, rows)
     return rows
 
 
@@ -165,18 +169,28 @@ def _fault(value: Any) -> str | None:
     return None
 
 
-def _file_cell(record: Record, column: str, folder: '_Folder | None', problems: list[str]) -> str | None:
+def _file_cell(
+    record: Record,
+    column: str,
+    folder: Folder | None,
+    problems: list[str],
+    rules: Sequence[Callable[[str], str] | None] = (),
+) -> str | None:
     value = record.values.get(column)
     fault = _fault(value)
     if fault:
         problems.append(f'{record.source}: {column!r} {fault}: expected a file name')
         return None
+    name = value.strip()
+    for rule in rules:
+        name = rule(name) if rule is not None else name
     if folder is None:
-        return value.strip()
+        return name
     try:
-        return folder.find(value.strip())
+        return folder.find(name)
     except LookupError as error:
-        problems.append(f'{record.source}: {column!r} is {value!r}, {error.args[0]}')
+        meant = '' if name == value.strip() else f'for this dataset the {folder.role} {name!r}, '
+        problems.append(f'{record.source}: {column!r} is {value!r}, {meant}{error.args[0]}')
         return None
 
 
@@ -209,58 +223,8 @@ def _expression_cell(
     return tuple(texts)
 
 
-class _Folder:
-    """Finds files by name or stem, with one listing a folder."""
-
-    def __init__(self, root: str, role: str, prefix: str, backend_args: dict | None) -> None:
-        if not fileio.isdir(root or '.', backend_args=backend_args):
-            raise FileNotFoundError(
-                f'{role} folder {root!r} does not exist; set data_root and data_prefix[{prefix!r}] to it'
-            )
-        self.root, self.role, self.backend_args = root, role, backend_args
-        self._listings: dict[str, tuple[set[str], dict[str, list[str]]]] = {}
-
-    def _listing(self, below: str) -> tuple[set[str], dict[str, list[str]]]:
-        if below not in self._listings:
-            folder = (osp.join(self.root, below) if below else self.root) or '.'
-            names: set[str] = set()
-            if fileio.isdir(folder, backend_args=self.backend_args):
-                names.update(fileio.list_dir_or_file(folder, list_dir=False, backend_args=self.backend_args))
-            stems: dict[str, list[str]] = {}
-            for name in sorted(names):
-                stem, extension = osp.splitext(name)
-                if extension.lower() in IMAGE_EXTENSIONS:
-                    stems.setdefault(stem, []).append(name)
-            self._listings[below] = names, stems
-        return self._listings[below]
-
-    def find(self, name: str) -> str:
-        """Path of the file that ``name`` means; LookupError with what is wrong and the mend."""
-        name = name.replace('\\', '/')
-        if osp.isabs(name):
-            name = osp.relpath(name, osp.abspath(self.root))
-        name = posixpath.normpath(name)
-        if name.split('/')[0] == '..':
-            raise LookupError(f'which leads out of the {self.role} folder {self.root}: name a file inside it')
-        below, base = posixpath.split(name)
-        folder = osp.join(self.root, below) if below else self.root
-        names, stems = self._listing(below)
-        if base in names:
-            return osp.join(self.root, name)
-        stem, extension = osp.splitext(base)
-        matches = stems.get(base, [])
-        if not matches and extension.lower() in IMAGE_EXTENSIONS:
-            matches = stems.get(stem, [])
-        if not matches:
-            raise LookupError(f'no {self.role} of that name or stem in {folder}: add the file or mend the cell')
-        if len(matches) > 1:
-            raise LookupError(
-                f'which by stem may be the {self.role} {" or ".join(matches)} in {folder}: write the exact name'
-            )
-        return osp.join(self.root, below, matches[0])
-
-
-def _warn_of_duplicates(ann_file: str, rows: Sequence[AnnotationRow]) -> None:
+def warn_of_duplicates(ann_file: str, rows: Sequence[AnnotationRow]) -> None:
+    """Say that some (image, mask, expression) stand in a table more than once, for a dataset that keeps them."""
     counts = Counter((row.image, row.mask, text) for row in rows for text in row.expressions)
     repeated = [key for key, count in counts.items() if count > 1]
     if repeated:

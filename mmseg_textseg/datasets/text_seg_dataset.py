@@ -5,7 +5,7 @@ import os.path as osp
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from .annotations import AnnotationRow, load_annotations
+from .annotations import AnnotationRow, load_annotations, warn_of_duplicates
 from .text_controls import shuffle_texts
 
 
@@ -17,10 +17,13 @@ class TextSegDataset(BaseSegDataset):
     other columns of the row), ``sample_id`` (unique in the dataset and the same in every run), and
     MMSegmentation's ``label_map``, ``reduce_zero_label`` and ``seg_fields``.
 
+    A dataset with a published layout is a subclass that sets ``METAINFO``, ``DATA_PREFIX`` (its folders) and, where
+    names in the table and on disk differ by more than the extension, :meth:`image_name` or :meth:`mask_name`.
+
     Args:
         ann_file: annotation table, absolute or relative to ``data_root``; xlsx, csv, tsv, json or jsonl.
         data_prefix: ``img_path`` and ``seg_map_path``, folders relative to ``data_root``; without the key
-            ``seg_map_path`` the items have no mask.
+            ``seg_map_path`` the items have no mask. ``None`` takes the folders of the class, ``DATA_PREFIX``.
         expressions: ``'all'``, one item per (image, mask, expression), alternatives of a cell in their order;
             or ``'group'``, one item per (image, mask) with the list ``texts``, for the transform ``PickText``,
             and the attributes of its first row.
@@ -39,13 +42,14 @@ class TextSegDataset(BaseSegDataset):
     """
 
     METAINFO: dict = dict(classes=('background', 'lesion'), palette=[[0, 0, 0], [220, 20, 60]])
+    DATA_PREFIX: dict = dict(img_path='', seg_map_path='')
     REQUIRED_COLUMNS: tuple[str, ...] = ()
 
     def __init__(
         self,
         ann_file: str,
         *,
-        data_prefix: dict = dict(img_path='', seg_map_path=''),
+        data_prefix: dict | None = None,
         expressions: str = 'all',
         image_column: str | None = None,
         mask_column: str | None = None,
@@ -69,19 +73,37 @@ class TextSegDataset(BaseSegDataset):
             sheet=sheet,
             allow_empty_text=allow_empty_text,
         )
-        super().__init__(ann_file=ann_file, data_prefix=data_prefix, **kwargs)
+        prefix = self.DATA_PREFIX if data_prefix is None else data_prefix
+        super().__init__(ann_file=ann_file, data_prefix=prefix, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
-        """Read and check the table; see the class for what an item holds."""
-        rows = load_annotations(
+    @staticmethod
+    def image_name(cell: str) -> str:
+        """Name of the image file that a cell of the image column means; here the cell itself."""
+        return cell
+
+    @staticmethod
+    def mask_name(image_name: str) -> str:
+        """Name of the mask of an image, for tables without a mask column; here the image's, found by stem."""
+        return image_name
+
+    def load_rows(self) -> list[AnnotationRow]:
+        """Read and check the table."""
+        return load_annotations(
             self.ann_file,
             self.data_prefix.get('img_path', ''),
             self.data_prefix.get('seg_map_path'),
             required_columns=self.REQUIRED_COLUMNS,
+            image_name=self.image_name,
+            mask_name=self.mask_name,
             backend_args=self.backend_args,
             **self.reader_options,
         )
-        names = _pair_names(rows)
+
+    def load_data_list(self) -> list[dict]:
+        """Items of the table; see the class for what an item holds."""
+        rows = self.load_rows()
+        warn_of_duplicates(self.ann_file, rows)
+        names = pair_names(rows)
         seen = dict.fromkeys(names, 0)
         groups: dict[tuple, dict] = {}
         items = []
@@ -112,7 +134,7 @@ class TextSegDataset(BaseSegDataset):
         return item
 
 
-def _pair_names(rows: list[AnnotationRow]) -> dict[tuple, str]:
+def pair_names(rows: list[AnnotationRow]) -> dict[tuple, str]:
     """(image, mask) -> a name made of the stems, unique: the same stem in two folders gets '~2', '~3', ..."""
     names: dict[tuple, str] = {}
     taken: set[str] = set()

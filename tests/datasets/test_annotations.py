@@ -6,8 +6,13 @@ import pickle
 import openpyxl
 import pytest
 
-from mmseg_textseg.datasets import annotations
-from mmseg_textseg.datasets.annotations import AnnotationError, load_annotations, read_expressions
+from mmseg_textseg.datasets import annotations, file_names
+from mmseg_textseg.datasets.annotations import (
+    AnnotationError,
+    load_annotations,
+    read_expressions,
+    warn_of_duplicates,
+)
 
 
 def write_table(path, rows, columns=None):
@@ -284,15 +289,17 @@ def test_duplicates_are_kept_and_warned_of_once(tmp_path, folders, monkeypatch):
     table = write_table(tmp_path / 't.csv', [['a', 'one'], ['a', 'one'], ['b', 'one'], ['b', 'one'], ['b', 'two']])
     rows = load_annotations(table, **folders)
     assert len(rows) == 5
+    assert said == []
+    warn_of_duplicates(table, rows)
     assert len(said) == 1
     assert '2 of 3' in said[0]
 
 
 def test_one_listing_a_folder(tmp_path, folders, monkeypatch):
     calls = []
-    listing = annotations.fileio.list_dir_or_file
+    listing = file_names.fileio.list_dir_or_file
     monkeypatch.setattr(
-        annotations.fileio, 'list_dir_or_file', lambda folder, **kw: calls.append(folder) or listing(folder, **kw)
+        file_names.fileio, 'list_dir_or_file', lambda folder, **kw: calls.append(folder) or listing(folder, **kw)
     )
     rows = [['ab'[i % 2], f'node {i}'] for i in range(50)]
     load_annotations(write_table(tmp_path / 't.csv', rows), **folders)

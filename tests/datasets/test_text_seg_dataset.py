@@ -92,6 +92,33 @@ def test_without_masks(root):
     assert item['sample_id'] == 'a-0'
 
 
+def test_a_subclass_sets_folders_and_rules(root):
+    class Numbered(TextSegDataset):
+        DATA_PREFIX = dict(img_path='images', seg_map_path='masks')
+
+        @staticmethod
+        def image_name(cell):
+            return cell.removeprefix('no ')
+
+        @staticmethod
+        def mask_name(image_name):
+            return f'{image_name}2'
+
+    (root / 'train.json').write_text(json.dumps([dict(image='no a', text='node')]))
+    item = Numbered('train.json', data_root=str(root)).get_data_info(0)
+    assert item['img_path'] == str(root / 'images' / 'a.png')
+    assert item['seg_map_path'] == str(root / 'masks' / 'a2.png')
+    moved = Numbered('train.json', data_root=str(root), data_prefix=dict(img_path='masks')).get_data_info(0)
+    assert moved['img_path'] == str(root / 'masks' / 'a.png')
+    assert 'seg_map_path' not in moved
+
+
+def test_repeated_rows_are_kept_and_warned_of(root, log_lines):
+    (root / 'train.json').write_text(json.dumps([ROWS[2]] * 2))
+    assert len(build(root)) == 2
+    assert len([line for line in log_lines if 'more than once' in line]) == 1
+
+
 def test_reader_options_reach_the_table(root):
     rows = [dict(scan='a', roi='b', notes={'p1': ''})]
     (root / 'train.json').write_text(json.dumps(rows))

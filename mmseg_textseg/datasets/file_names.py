@@ -1,0 +1,65 @@
+"""Names of image files: their parts, and which file of a folder a name in a table means."""
+
+import os.path as osp
+import posixpath
+
+from mmengine import fileio
+
+# Only such endings are taken off before names are compared by stem ('case.12' has none), and only such files
+# of a folder are found by stem (a 'case.txt' beside 'case.png' is no rival).
+IMAGE_EXTENSIONS = {'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.gif', '.webp', '.pgm', '.ppm'}
+
+
+def split_name(name: str) -> tuple[str, str, str]:
+    """``'sub/case.1.png'`` -> ``('sub', 'case.1', '.png')``; an ending that is no picture's belongs to the stem."""
+    below, base = posixpath.split(name.replace('\\', '/'))
+    stem, extension = osp.splitext(base)
+    return (below, stem, extension) if extension.lower() in IMAGE_EXTENSIONS else (below, base, '')
+
+
+class Folder:
+    """Finds files by name or stem, with one listing a folder."""
+
+    def __init__(self, root: str, role: str, prefix: str, backend_args: dict | None) -> None:
+        if not fileio.isdir(root or '.', backend_args=backend_args):
+            raise FileNotFoundError(
+                f'{role} folder {root!r} does not exist; set data_root and data_prefix[{prefix!r}] to it'
+            )
+        self.root, self.role, self.backend_args = root, role, backend_args
+        self._listings: dict[str, tuple[set[str], dict[str, list[str]]]] = {}
+
+    def _listing(self, below: str) -> tuple[set[str], dict[str, list[str]]]:
+        if below not in self._listings:
+            folder = (osp.join(self.root, below) if below else self.root) or '.'
+            names: set[str] = set()
+            if fileio.isdir(folder, backend_args=self.backend_args):
+                names.update(fileio.list_dir_or_file(folder, list_dir=False, backend_args=self.backend_args))
+            stems: dict[str, list[str]] = {}
+            for name in sorted(names):
+                stem, extension = osp.splitext(name)
+                if extension.lower() in IMAGE_EXTENSIONS:
+                    stems.setdefault(stem, []).append(name)
+            self._listings[below] = names, stems
+        return self._listings[below]
+
+    def find(self, name: str) -> str:
+        """Path of the file that ``name`` means; LookupError with what is wrong and the mend."""
+        name = name.replace('\\', '/')
+        if osp.isabs(name):
+            name = osp.relpath(name, osp.abspath(self.root))
+        name = posixpath.normpath(name)
+        if name.split('/')[0] == '..':
+            raise LookupError(f'which leads out of the {self.role} folder {self.root}: name a file inside it')
+        below, base = posixpath.split(name)
+        folder = osp.join(self.root, below) if below else self.root
+        names, stems = self._listing(below)
+        if base in names:
+            return osp.join(self.root, name)
+        matches = stems.get(base, []) or stems.get(split_name(base)[1], [])
+        if not matches:
+            raise LookupError(f'no {self.role} of that name or stem in {folder}: add the file or mend the cell')
+        if len(matches) > 1:
+            raise LookupError(
+                f'which by stem may be the {self.role} {" or ".join(matches)} in {folder}: write the exact name'
+            )
+        return osp.join(self.root, below, matches[0])
