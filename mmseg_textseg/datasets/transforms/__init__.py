@@ -1,8 +1,19 @@
-"""Transforms: masks, expressions, and packing them."""
+"""Transforms: masks, expressions, views, and packing them."""
 
 from .formatting import PackTextSegInputs
 from .loading import LoadMask
+from .photometric import ColorJitter, GaussianBlur
 from .text import PickText
 from .tokenize import TokenizeText
+from .views import PackViews, TwoViews
 
-__all__ = ['LoadMask', 'PackTextSegInputs', 'PickText', 'TokenizeText']
+__all__ = [
+    'ColorJitter',
+    'GaussianBlur',
+    'LoadMask',
+    'PackTextSegInputs',
+    'PackViews',
+    'PickText',
+    'TokenizeText',
+    'TwoViews',
+]
