@@ -1,4 +1,15 @@
-from .overlap import Counts, count, dice, iou, pool
+from .overlap import Counts, accuracy, count, dice, iou, mean_iou, pool, precision, recall
 from .text_seg_metric import TextSegMetric
 
-__all__ = ['Counts', 'TextSegMetric', 'count', 'dice', 'iou', 'pool']
+__all__ = [
+    'Counts',
+    'TextSegMetric',
+    'accuracy',
+    'count',
+    'dice',
+    'iou',
+    'mean_iou',
+    'pool',
+    'precision',
+    'recall',
+]

@@ -1,4 +1,8 @@
-"""Overlap of two masks, from counts. tp, fp, fn: pixels, whole numbers."""
+"""Agreement of two masks, from counts. tp, fp, fn, tn: pixels, whole numbers.
+
+One rule for what is undefined. Both masks empty: ``empty_score``, for Dice, the foreground's IoU, precision and
+recall. Only one of them empty: 0. No background in either mask: the background's IoU is 1.
+"""
 
 from typing import NamedTuple
 
@@ -7,11 +11,12 @@ from torch import Tensor
 
 
 class Counts(NamedTuple):
-    """Pixels of prediction and truth: both (tp), prediction only (fp), truth only (fn)."""
+    """Pixels of prediction and truth: both (tp), prediction only (fp), truth only (fn), neither (tn)."""
 
     tp: int
     fp: int
     fn: int
+    tn: int
 
     @property
     def empty(self) -> bool:
@@ -20,7 +25,7 @@ class Counts(NamedTuple):
 
 
 def count(pred: Tensor, truth: Tensor, ignore_index: int = 255) -> Counts:
-    """Count foreground pixels of one image.
+    """Count the pixels of one image.
 
     Args:
         pred: (H, W), non-zero is foreground.
@@ -34,8 +39,8 @@ def count(pred: Tensor, truth: Tensor, ignore_index: int = 255) -> Counts:
         raise ValueError(f'prediction {tuple(pred.shape)} and truth {tuple(truth.shape)} differ in size')
     keep = truth != ignore_index
     p, t = (pred != 0) & keep, (truth != 0) & keep
-    tp = int((p & t).sum())
-    return Counts(tp, int(p.sum()) - tp, int(t.sum()) - tp)
+    tp, predicted, true = int((p & t).sum()), int(p.sum()), int(t.sum())
+    return Counts(tp, predicted - tp, true - tp, int(keep.sum()) - predicted - true + tp)
 
 
 def dice(counts: Counts, empty_score: float = 1.0) -> float:
@@ -44,13 +49,39 @@ def dice(counts: Counts, empty_score: float = 1.0) -> float:
 
 
 def iou(counts: Counts, empty_score: float = 1.0) -> float:
-    """tp / (tp + fp + fn); ``empty_score`` where both masks are empty."""
+    """tp / (tp + fp + fn), of the foreground; ``empty_score`` where both masks are empty."""
     return empty_score if counts.empty else counts.tp / (counts.tp + counts.fp + counts.fn)
+
+
+def accuracy(counts: Counts, empty_score: float = 1.0) -> float:
+    """(tp + tn) / (tp + fp + fn + tn), MPTPN eq. 12; ``empty_score`` where no pixel counts (all are ignored)."""
+    total = sum(counts)
+    return (counts.tp + counts.tn) / total if total else empty_score
+
+
+def mean_iou(counts: Counts, empty_score: float = 1.0) -> float:
+    """Mean IoU of foreground and background, MPTPN eq. 13.
+
+    Where both masks are empty the foreground's is ``empty_score``; where neither has background, the background's is 1.
+    """
+    tp, fp, fn, tn = counts
+    # Seen from the background, its pixels in both are the true positives, and the two kinds of mistake change places.
+    return (iou(counts, empty_score) + iou(Counts(tn, fn, fp, tp))) / 2
+
+
+def precision(counts: Counts, empty_score: float = 1.0) -> float:
+    """tp / (tp + fp); ``empty_score`` where both masks are empty, 0 where only one is."""
+    return empty_score if counts.empty else counts.tp / max(counts.tp + counts.fp, 1)
+
+
+def recall(counts: Counts, empty_score: float = 1.0) -> float:
+    """tp / (tp + fn); ``empty_score`` where both masks are empty, 0 where only one is."""
+    return empty_score if counts.empty else counts.tp / max(counts.tp + counts.fn, 1)
 
 
 def pool(counts: list[Counts]) -> Counts:
     """Counts of a whole set, each pixel of the set weighing the same."""
-    return Counts(*(sum(column) for column in zip(*counts, strict=True))) if counts else Counts(0, 0, 0)
+    return Counts(*(sum(column) for column in zip(*counts, strict=True))) if counts else Counts(0, 0, 0, 0)
 
 
 def to_mask(data: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Dice and IoU of text-guided segmentation, with one stated rule for empty masks."""
+"""Scores of text-guided segmentation, with one stated rule for empty masks."""
 
 import csv
 import json
@@ -15,20 +15,44 @@ from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
 from ..fileio import whole_file, write_png
-from .overlap import Counts, count, dice, iou, pool, to_mask
+from .overlap import Counts, accuracy, count, dice, iou, mean_iou, pool, precision, recall, to_mask
+
+# Name in the results: (heading of the table, function of counts).
+SCORES = dict(
+    dice=('Dice', dice),
+    iou=('IoU', iou),
+    miou=('mIoU', mean_iou),
+    acc=('Acc', accuracy),
+    precision=('Precision', precision),
+    recall=('Recall', recall),
+)
+# Dice and IoU stand before the pixels in per_sample.csv, whose first columns keep their places.
+LATER = [name for name in SCORES if name not in ('dice', 'iou')]
 
 
 @METRICS.register_module()
 class TextSegMetric(BaseMetric):
-    """Per-image means (as LSMS and LViT report) and pooled values of the foreground, at the truth's size.
+    """Per-image means (as LSMS and LViT report) and pooled values, at the truth's size.
 
-    Returned, as fractions of 1:
+    Returned, as fractions of 1, with the pixels of prediction and truth: both (tp), prediction only (fp), truth
+    only (fn), neither (tn):
 
-    - ``dice``, ``iou``: mean over items, each (image, expression) weighing the same;
-    - ``pooled_dice``, ``pooled_iou``: from counts summed over the set, each pixel weighing the same.
+    - ``dice``: 2 tp / (2 tp + fp + fn);
+    - ``iou``: tp / (tp + fp + fn), of the foreground alone. Papers on binary masks often call this one mIoU;
+    - ``miou``: mean of ``iou`` and the background's, tn / (tn + fp + fn) (MPTPN eq. 13);
+    - ``acc``: (tp + tn) / (tp + fp + fn + tn) (MPTPN eq. 12);
+    - ``precision``: tp / (tp + fp), and ``recall``: tp / (tp + fn), of the foreground.
 
-    Empty masks: prediction and truth both empty score 1 (``empty='one'``), or the item is left out of the
-    means (``empty='skip'``); only one of them empty scores 0.
+    Each is the mean over items, each (image, expression) weighing the same; under ``pooled_<name>`` it is worked
+    out once, from counts summed over the set, each pixel weighing the same.
+
+    Empty masks: where prediction and truth are both empty, dice, iou, precision and recall are 1 (``empty='one'``),
+    or the item is left out of all values, ``acc``, ``miou`` and the pooled ones too (``empty='skip'``). Where only
+    one of them is empty those four are 0. Where neither has background, the background's IoU is 1.
+
+    ``per_sample.csv`` has a row for every item, also for one left out (with the scores of ``empty='one'``):
+    sample_id, image, expression, dice, iou, pixels (of the truth's foreground), predicted_pixels, miou, acc,
+    precision, recall, counted_pixels (tp + fp + fn + tn: all that are not ignored).
 
     Args:
         empty: rule where both masks are empty.
@@ -87,39 +111,42 @@ class TextSegMetric(BaseMetric):
             self.results.append(row)
 
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Means over all items, and the files of ``output_dir``."""
+        """Means over all items, pooled values, and the files of ``output_dir``.
+
+        Raises:
+            ValueError: ``empty='skip'`` leaves nothing to average.
+        """
         counts = [Counts(*row['counts']) for row in results]
         kept = [c for c in counts if not (self.empty == 'skip' and c.empty)]
         if not kept:
             raise ValueError(f'nothing to average: all {len(counts)} items are empty in truth and prediction')
-        together = pool(counts)
-        metrics = dict(
-            dice=statistics.fmean(dice(c) for c in kept),
-            iou=statistics.fmean(iou(c) for c in kept),
-            pooled_dice=dice(together),
-            pooled_iou=iou(together),
-        )
+        together = pool(kept)
+        metrics = {name: statistics.fmean(score(c) for c in kept) for name, (_, score) in SCORES.items()}
+        metrics.update({f'pooled_{name}': score(together) for name, (_, score) in SCORES.items()})
         self._print(metrics, len(kept), len(counts))
         if self.output_dir is not None:
             self._write(metrics, results, counts)
         return metrics
 
     def _print(self, metrics: dict, kept: int, total: int) -> None:
-        table = PrettyTable(['', 'Dice', 'IoU'])
-        table.add_row([f'per image ({kept} items)', f'{100 * metrics["dice"]:.2f}', f'{100 * metrics["iou"]:.2f}'])
-        table.add_row(['pooled', f'{100 * metrics["pooled_dice"]:.2f}', f'{100 * metrics["pooled_iou"]:.2f}'])
+        table = PrettyTable(['', *(heading for heading, _ in SCORES.values())])
+        for row, prefix in ((f'per image ({kept} items)', ''), ('pooled', 'pooled_')):
+            table.add_row([row, *(f'{100 * metrics[prefix + name]:.2f}' for name in SCORES)])
         skipped = f'; {total - kept} items empty in both left out' if total > kept else ''
-        print_log(f'foreground, percent{skipped}:\n{table}', logger='current')
+        print_log(f'percent; mIoU and Acc of both classes, the rest of the foreground{skipped}:\n{table}', 'current')
 
     def _write(self, metrics: dict, results: list[dict], counts: list[Counts]) -> None:
         # Away first and back last: its presence means that all the rest is there and of the same run.
         (self.output_dir / 'metrics.json').unlink(missing_ok=True)
         with whole_file(self.output_dir / 'per_sample.csv', newline='', encoding='utf-8') as file:
             writer = csv.writer(file)
-            writer.writerow(['sample_id', 'image', 'expression', 'dice', 'iou', 'pixels', 'predicted_pixels'])
+            columns = ['sample_id', 'image', 'expression', 'dice', 'iou', 'pixels', 'predicted_pixels']
+            writer.writerow([*columns, *LATER, 'counted_pixels'])
             for row, c in zip(results, counts, strict=True):
-                scores = [f'{dice(c):.6f}', f'{iou(c):.6f}', c.tp + c.fn, c.tp + c.fp]
-                writer.writerow([row['sample_id'], row['image'], row['expression'], *scores])
+                scores = {name: f'{score(c):.6f}' for name, (_, score) in SCORES.items()}
+                old = [scores['dice'], scores['iou'], c.tp + c.fn, c.tp + c.fp]
+                new = [*(scores[name] for name in LATER), sum(c)]
+                writer.writerow([row['sample_id'], row['image'], row['expression'], *old, *new])
         with whole_file(self.output_dir / 'metrics.json', encoding='utf-8') as file:
             json.dump({**metrics, 'items': len(counts), 'empty': self.empty, **self.info}, file, indent=2)
         print_log(f'written to {self.output_dir}: metrics.json, per_sample.csv', logger='current')

@@ -59,3 +59,4 @@ def test_two_processes_give_what_one_gives(tmp_path):
         with (tmp_path / name / 'per_sample.csv').open(newline='') as file:
             assert [row['sample_id'] for row in csv.DictReader(file)] == ['0', '1', '2', '3', '4']
     assert expected['dice'] == pytest.approx(sum(2 * n / (n + 6) for n in range(1, 6)) / 5)
+    assert expected['acc'] == expected['recall'] == expected['pooled_acc'] == pytest.approx(15 / 30)

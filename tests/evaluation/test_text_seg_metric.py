@@ -10,14 +10,19 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
+from mmseg.evaluation import IoUMetric
 from mmseg.registry import METRICS
 from mmseg.structures import SegDataSample
 
 from mmseg_textseg.evaluation import TextSegMetric
 
+NAMES = ['dice', 'iou', 'miou', 'acc', 'precision', 'recall']
+# What read the table before the later columns were added reads it still.
 COLUMNS = ['sample_id', 'image', 'expression', 'dice', 'iou', 'pixels', 'predicted_pixels']
-# Dice 1/2, IoU 1/3 of a small mask; Dice 2/7, IoU 1/6 of a large one.
+COLUMNS += ['miou', 'acc', 'precision', 'recall', 'counted_pixels']
+# tp 1, fp 1, fn 1, tn 3: Dice 1/2, IoU 1/3, of the background 3/5, accuracy 4/6, precision and recall 1/2.
 SMALL = ([[1, 1, 0, 0, 0, 0]], [[0, 1, 1, 0, 0, 0]])
+# tp 1, fn 5: Dice 2/7, IoU 1/6, of the background 0, accuracy 1/6, precision 1, recall 1/6.
 LARGE = ([[1, 0, 0], [0, 0, 0]], [[1, 1, 1], [1, 1, 1]])
 NEITHER = ([[0, 0]], [[0, 0]])
 WRONG = ([[1, 0]], [[0, 0]])
@@ -57,8 +62,21 @@ def disk_full(after: int):
 
 def test_means_and_pooled_values_by_hand():
     metrics = evaluate([sample(*SMALL), sample(*LARGE)])
-    # Pooled: tp 1 + 1, fp 1 + 0, fn 1 + 5.
-    expected = dict(dice=(1 / 2 + 2 / 7) / 2, iou=(1 / 3 + 1 / 6) / 2, pooled_dice=4 / 11, pooled_iou=2 / 9)
+    expected = dict(
+        dice=(1 / 2 + 2 / 7) / 2,
+        iou=(1 / 3 + 1 / 6) / 2,
+        miou=((1 / 3 + 3 / 5) / 2 + (1 / 6 + 0) / 2) / 2,
+        acc=(4 / 6 + 1 / 6) / 2,
+        precision=(1 / 2 + 1) / 2,
+        recall=(1 / 2 + 1 / 6) / 2,
+        # tp 1 + 1, fp 1 + 0, fn 1 + 5, tn 3 + 0.
+        pooled_dice=4 / 11,
+        pooled_iou=2 / 9,
+        pooled_miou=(2 / 9 + 3 / 10) / 2,
+        pooled_acc=5 / 12,
+        pooled_precision=2 / 3,
+        pooled_recall=2 / 8,
+    )
     assert metrics == pytest.approx(expected)
     assert metrics['dice'] != pytest.approx(metrics['pooled_dice'], abs=0.02)
 
@@ -72,8 +90,25 @@ def test_rule_for_empty_masks(empty, mean):
     assert metrics['pooled_iou'] == pytest.approx(1 / 4)
 
 
+def test_an_item_left_out_is_left_out_of_every_value():
+    """Its background would count in the accuracy and the two-class mean."""
+    nothing = ([[0] * 50], [[0] * 50])
+    samples = [sample(*SMALL), sample(*nothing), sample(*WRONG)]
+    skipped = evaluate(samples, empty='skip')
+    assert skipped == pytest.approx(evaluate([samples[0], samples[2]]))
+    # SMALL, and WRONG: fp 1, tn 1.
+    assert skipped['acc'] == pytest.approx((4 / 6 + 1 / 2) / 2)
+    assert skipped['miou'] == pytest.approx(((1 / 3 + 3 / 5) / 2 + (0 + 1 / 2) / 2) / 2)
+    assert skipped['pooled_acc'] == pytest.approx(5 / 8)
+    kept = evaluate(samples, empty='one')
+    assert kept['acc'] == pytest.approx((4 / 6 + 1 + 1 / 2) / 3)
+    assert kept['precision'] == kept['recall'] == pytest.approx((1 / 2 + 1 + 0) / 3)
+    assert kept['pooled_acc'] == pytest.approx(55 / 58)
+
+
 def test_a_set_of_empty_masks_only():
-    assert evaluate([sample(*NEITHER)], empty='one')['dice'] == 1
+    metrics = evaluate([sample(*NEITHER)], empty='one')
+    assert set(metrics.values()) == {1}
     with pytest.raises(ValueError, match='nothing to average: all 2 items are empty'):
         evaluate([sample(*NEITHER), sample(*NEITHER)], empty='skip')
 
@@ -98,6 +133,40 @@ def test_random_sets_against_numpy():
     assert metrics['pooled_dice'] == pytest.approx(2 * both.sum() / (both.sum() + either.sum()))
 
 
+def test_random_sets_against_mmsegmentation():
+    """IoUMetric pools the set; of one item at a time it gives that item's values."""
+    rng = np.random.default_rng(17)
+    pairs = [(rng.random((2, 9, 7)) < rng.uniform(0.2, 0.8)).astype(np.int64) for _ in range(20)]
+    for _, truth in pairs:
+        truth[rng.random(truth.shape) < 0.1] = 255
+
+    def theirs(items) -> list[float]:
+        areas = [
+            IoUMetric.intersect_and_union(*map(torch.from_numpy, item), num_classes=2, ignore_index=255)
+            for item in items
+        ]
+        sums = [sum(column) for column in zip(*areas, strict=True)]
+        found = IoUMetric.total_area_to_metrics(*sums, metrics=['mIoU', 'mDice', 'mFscore'])
+        one = [found[name][1] for name in ('Dice', 'IoU', 'Precision', 'Recall')]
+        return [*one[:2], found['IoU'].mean(), found['aAcc'].item(), *one[2:]]
+
+    metrics = evaluate([sample(*pair) for pair in pairs], batch=3)
+    assert [metrics[name] for name in NAMES] == pytest.approx(np.mean([theirs([p]) for p in pairs], 0), rel=1e-6)
+    assert [metrics[f'pooled_{name}'] for name in NAMES] == pytest.approx(theirs(pairs), rel=1e-6)
+
+
+def test_the_table_that_is_printed(log_lines):
+    evaluate([sample(*SMALL), sample(*LARGE), sample(*NEITHER)], empty='skip')
+    (printed,) = [line for line in log_lines if 'Dice' in line]
+    assert 'mIoU and Acc of both classes, the rest of the foreground; 1 items empty in both left out' in printed
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in printed.splitlines() if '|' in line]
+    assert rows == [
+        ['', 'Dice', 'IoU', 'mIoU', 'Acc', 'Precision', 'Recall'],
+        ['per image (2 items)', '39.29', '25.00', '27.50', '41.67', '75.00', '33.33'],
+        ['pooled', '36.36', '22.22', '26.11', '41.67', '66.67', '25.00'],
+    ]
+
+
 def test_padding_of_the_last_batch_is_cut_off():
     metric = TextSegMetric()
     metric.process({}, [sample(*SMALL), sample(*LARGE), sample(*SMALL)])
@@ -120,7 +189,7 @@ def test_options_are_checked():
 def test_registry_and_prefix():
     metric = METRICS.build(dict(type='TextSegMetric', prefix='val'))
     metric.process({}, [sample(*SMALL)])
-    assert set(metric.evaluate(1)) == {'val/dice', 'val/iou', 'val/pooled_dice', 'val/pooled_iou'}
+    assert set(metric.evaluate(1)) == {f'val/{prefix}{name}' for prefix in ('', 'pooled_') for name in NAMES}
 
 
 def test_files(tmp_path):
@@ -136,9 +205,9 @@ def test_files(tmp_path):
     rows = read_table(out)
     assert list(rows[0]) == COLUMNS
     assert [list(row.values()) for row in rows] == [
-        ['s1', 's1.png', 'one', '0.500000', '0.333333', '2', '2'],
-        ['s2', 's2.png', 'two', '0.285714', '0.166667', '6', '1'],
-        ['n', 'n.png', 'none', '1.000000', '1.000000', '0', '0'],
+        ['s1', 's1.png', 'one', '0.500000', '0.333333', '2', '2', '0.466667', '0.666667', '0.500000', '0.500000', '6'],
+        ['s2', 's2.png', 'two', '0.285714', '0.166667', '6', '1', '0.083333', '0.166667', '1.000000', '0.166667', '6'],
+        ['n', 'n.png', 'none', '1.000000', '1.000000', '0', '0', '1.000000', '1.000000', '1.000000', '1.000000', '2'],
     ]
     assert sorted(path.name for path in out.iterdir()) == ['metrics.json', 'per_sample.csv'], 'no masks, no parts'
 

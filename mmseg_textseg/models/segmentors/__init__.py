@@ -1,3 +1,4 @@
 from .text_encoder_decoder import TextEncoderDecoder
+from .tta import TextSegTTAModel
 
-__all__ = ['TextEncoderDecoder']
+__all__ = ['TextEncoderDecoder', 'TextSegTTAModel']
