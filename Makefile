@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 # No test and no demo may depend on a hub being in reach.
-demo test: export HF_HUB_OFFLINE := 1
+demo mptpn-demo test: export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test lint refhl-phantom clean
+.PHONY: help venv demo mptpn-demo test lint refhl-phantom clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ $(STAMP): setup.py constraints.txt
 
 demo: $(STAMP)  ## train and test a small model on made-up slices
 	@$(BIN)/python tools/demo.py
+
+PHANTOM := configs/phantom
+mptpn-demo: $(STAMP)  ## MPTPN's two stages on made-up slices, and stage 2 without stage 1
+	@$(BIN)/python tools/two_stages.py $(PHANTOM)/ppe-simsiam-c8_phantom_96x96.py $(PHANTOM)/mptpn-c8_phantom_96x96.py \
+		--phantom data/phantom_96 --work-dir work_dirs/mptpn-demo --control
 
 test: $(STAMP)  ## run the tests, report coverage
 	@$(BIN)/python -m pytest -m 'not shared_data' --cov=mmseg_textseg --cov-report=term-missing:skip-covered

@@ -41,13 +41,15 @@ def main() -> None:
         apply_common(cfg, args, sub='test')
         require(cfg, ('test',), weights=False)
         cfg.load_from = args.checkpoint
-        dataset = innermost(cfg.test_dataloader.dataset)
+        datasets = list(innermost(cfg.test_dataloader.dataset))
         if args.shuffle_text:
-            dataset.shuffle_text = True
+            for dataset in datasets:
+                dataset.shuffle_text = True
         if args.tta:
             if 'tta_pipeline' not in cfg or 'tta_model' not in cfg:
                 raise ConfigError(f'{args.config} has no tta_pipeline and tta_model for --tta')
-            cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+            for dataset in datasets:
+                dataset.pipeline = cfg.tta_pipeline
             cfg.model = {**cfg.tta_model, 'module': cfg.model}
         if args.out:
             evaluators = cfg.test_evaluator if isinstance(cfg.test_evaluator, list) else [cfg.test_evaluator]
@@ -59,12 +61,14 @@ def main() -> None:
             ours[0].info = dict(
                 config=args.config,
                 checkpoint=args.checkpoint,
-                shuffled_text=bool(dataset.get('shuffle_text', False)),
+                shuffled_text=all(d.get('shuffle_text', False) for d in datasets),
                 tta=args.tta,
             )
         runner = Runner.from_cfg(cfg)
         # The Runner itself would go on with random weights where the checkpoint does not fit.
-        model = runner.model.module if hasattr(runner.model, 'module') else runner.model
+        model = runner.model
+        while hasattr(model, 'module'):  # DDP's and test-time augmentation's wrappers
+            model = model.module
         match_weights(model, checkpoint_weights(args.checkpoint), args.checkpoint)
         runner.test()
 

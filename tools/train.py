@@ -1,6 +1,7 @@
 """Train a segmentor: MMSegmentation's arguments, mmengine's Runner.
 
 python tools/train.py configs/lsms/lsms_refhl_480x480.py [--work-dir DIR] [--resume] [--amp] [--cfg-options K=V ...]
+python tools/train.py configs/mptpn/mptpn_monuseg_224x224.py --init-from CHECKPOINT_OF_STAGE_1
 """
 
 import argparse
@@ -8,7 +9,7 @@ import argparse
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
-from mmseg_textseg.apis import ConfigError, load_config
+from mmseg_textseg.apis import ConfigError, init_from, load_config
 from mmseg_textseg.apis.cli import add_common_arguments, apply_common, plain_errors, require
 
 
@@ -18,6 +19,11 @@ def parse_args() -> argparse.Namespace:
     add_common_arguments(parser)
     parser.add_argument('--resume', action='store_true', help='go on from the latest checkpoint of the work dir')
     parser.add_argument('--amp', action='store_true', help='mixed precision (bfloat16 on a CPU)')
+    parser.add_argument(
+        '--init-from',
+        metavar='CHECKPOINT',
+        help="start backbone and text encoder from another run's checkpoint, e.g. stage 1 of MPTPN",
+    )
     return parser.parse_args()
 
 
@@ -36,7 +42,9 @@ def enable_amp(cfg) -> None:
 def main() -> None:
     args = parse_args()
     with plain_errors():
-        cfg = load_config(args.config, args.cfg_options)
+        cfg = load_config(args.config, args.cfg_options, checkpoint=args.init_from)
+        if args.init_from:
+            init_from(cfg, args.init_from)
         apply_common(cfg, args)
         # Also with --resume: mmengine loads initial weights first.
         require(cfg, ('train', 'val'), weights=True)

@@ -1,4 +1,4 @@
-from .config import ConfigError, load_config, settle_text_encoder
+from .config import ConfigError, init_from, load_config, settle_text_encoder
 from .inferencer import Prediction, TextSegInferencer
 from .preflight import Missing, find_missing
 
@@ -8,6 +8,7 @@ __all__ = [
     'Prediction',
     'TextSegInferencer',
     'find_missing',
+    'init_from',
     'load_config',
     'settle_text_encoder',
 ]

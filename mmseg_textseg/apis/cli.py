@@ -11,6 +11,7 @@ from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
 from ..datasets import AnnotationError
+from ..engine import CollapseError
 from ..models import TextEncoderError, WeightsError
 from ..tokenization import TokenizerError
 from .config import ConfigError
@@ -64,7 +65,7 @@ def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:
 
 
 # Errors that name what is wrong and how to mend it: a traceback would only hide that.
-PLAIN = (ConfigError, AnnotationError, TextEncoderError, TokenizerError, WeightsError, OSError)
+PLAIN = (ConfigError, AnnotationError, CollapseError, TextEncoderError, TokenizerError, WeightsError, OSError)
 
 
 @contextmanager

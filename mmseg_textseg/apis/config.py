@@ -49,8 +49,24 @@ def load_config(path: str, options: dict | None = None, checkpoint: str | None =
         if not moved:
             for key in ('pretrained', 'tokenizer', 'arch'):  # one by one: update() of a ConfigDict merges
                 cfg.model.text_encoder[key] = stored[key]
+            if stored['pretrained'] is None:
+                _train_encoder(cfg)
     settle_text_encoder(cfg)
     return cfg
+
+
+def init_from(cfg: Config, checkpoint: str) -> None:
+    """Start backbone and text encoder from another run's checkpoint, strictly: MPTPN's stage 2 from its stage 1.
+
+    Args:
+        cfg: from ``load_config(..., checkpoint=checkpoint)``, so that the vocabulary is the checkpoint's; changed in
+            place.
+        checkpoint: with keys ``backbone.*`` and, for a model with text, ``text_encoder.*``.
+    """
+    for part in ('backbone', 'text_encoder'):
+        if cfg.model.get(part) is not None:
+            init_cfg = dict(type='StrictPretrained', checkpoint=checkpoint, prefix=f'{part}.')
+            cfg.model[part].init_cfg = ConfigDict(init_cfg)
 
 
 def settle_text_encoder(cfg: Config) -> None:
@@ -59,8 +75,11 @@ def settle_text_encoder(cfg: Config) -> None:
     encoder = cfg.model.get('text_encoder')
     if encoder is None:
         for node in find(pipelines):
-            if 'pipeline' in node:
-                node.pipeline = [step for step in node.pipeline if step.get('type') != 'TokenizeText']
+            for key, steps in node.items():  # 'pipeline', and 'transforms' of test-time augmentation
+                if key in ('pipeline', 'transforms'):
+                    node[key] = _without_tokenizer(steps)
+        if 'tta_pipeline' in cfg:
+            cfg.tta_pipeline = _without_tokenizer(cfg.tta_pipeline)
         return
     if encoder.get('type') != 'BertTextEncoder':
         return
@@ -85,6 +104,15 @@ def settle_text_encoder(cfg: Config) -> None:
                 part.text_channels = width
 
 
+def _without_tokenizer(steps: list) -> list:
+    """Steps of a pipeline, or lists of them, but for TokenizeText."""
+    return [
+        _without_tokenizer(step) if isinstance(step, list) else step
+        for step in steps
+        if not isinstance(step, dict) or step.get('type') != 'TokenizeText'
+    ]
+
+
 def _drop_old_encoder(cfg: Config, options: dict) -> None:
     """Another ``pretrained`` takes its own vocabulary and shape, not those of the config's encoder."""
     if f'{ENCODER}.pretrained' not in options or cfg.model.get('text_encoder') is None:
@@ -93,11 +121,15 @@ def _drop_old_encoder(cfg: Config, options: dict) -> None:
         cfg.model.text_encoder.pop(own, None)
 
 
-def innermost(dataset: ConfigDict) -> ConfigDict:
-    """The dataset inside RepeatDataset and its like."""
-    while 'dataset' in dataset:
-        dataset = dataset.dataset
-    return dataset
+def innermost(dataset: ConfigDict) -> Iterator[ConfigDict]:
+    """The datasets inside RepeatDataset, ConcatDataset and their like."""
+    if 'dataset' in dataset:
+        yield from innermost(dataset.dataset)
+    elif 'datasets' in dataset:
+        for part in dataset.datasets:
+            yield from innermost(part)
+    else:
+        yield dataset
 
 
 def _tables(source: dict) -> list[str]:
@@ -107,13 +139,19 @@ def _tables(source: dict) -> list[str]:
 
 def _from_scratch(cfg: Config, encoder: ConfigDict) -> None:
     if 'tokenizer' not in encoder or isinstance(encoder.tokenizer, str):
-        dataset = innermost(cfg.train_dataloader.dataset)
-        options = {k: dataset[k] for k in READER_OPTIONS if k in dataset}
-        encoder.tokenizer = dict(build_from=osp.join(dataset.get('data_root') or '', dataset.ann_file), **options)
-    # A lower learning rate is for weights that know something already.
-    (cfg.get('optim_wrapper') or {}).get('paramwise_cfg', {}).get('custom_keys', {}).pop('text_encoder', None)
+        parts = list(innermost(cfg.train_dataloader.dataset))
+        options = {k: part[k] for part in parts for k in READER_OPTIONS if k in part}
+        tables = [osp.join(part.get('data_root') or '', part.ann_file) for part in parts]
+        encoder.tokenizer = dict(build_from=tables if len(tables) > 1 else tables[0], **options)
+    _train_encoder(cfg)
     encoder.pretrained = None
     encoder.arch = {**SCRATCH_ARCH, **(encoder.get('arch') or {})}
+
+
+def _train_encoder(cfg: Config) -> None:
+    """Freezing and a lower learning rate are for weights that know something already."""
+    cfg.model.text_encoder.pop('frozen', None)
+    (cfg.get('optim_wrapper') or {}).get('paramwise_cfg', {}).get('custom_keys', {}).pop('text_encoder', None)
 
 
 def _width(encoder: ConfigDict) -> int | None:

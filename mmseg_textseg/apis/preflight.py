@@ -1,5 +1,6 @@
 """What a run will need and does not have, found before it starts."""
 
+import glob
 import os
 import os.path as osp
 import shlex
@@ -33,22 +34,24 @@ def find_missing(cfg: Config, splits: tuple[str, ...] = ('train', 'val'), weight
         encoder = cfg.model.get('text_encoder')
         if encoder is not None:
             missing += _bert(encoder)
-        for key in ('backbone', 'decode_head'):
+        for key in ('text_encoder', 'backbone', 'decode_head'):
             missing += _init_weights(f'model.{key}', cfg.model.get(key) or {})
     return missing
 
 
 def _data(cfg: Config, splits: tuple[str, ...]) -> list[Missing]:
     for split in splits:
-        dataset = innermost((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {})
-        if 'ann_file' not in dataset:
-            continue
-        root = dataset.get('data_root') or ''
-        table = osp.join(root, dataset.ann_file)
-        if not osp.isfile(table):
-            standin = dataset.type == 'RefHLSegDataset' and osp.normpath(root) == osp.normpath('data/refhl')
-            get = 'make refhl-phantom puts a made-up stand-in there' if standin else 'docs/datasets.md has the layout'
-            return [Missing(f'data: no annotation table {table}', get, '')]
+        for dataset in innermost((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}):
+            if 'ann_file' not in dataset:
+                continue
+            root = dataset.get('data_root') or ''
+            table = osp.join(root, dataset.ann_file)
+            if not osp.isfile(table):
+                standin = dataset.type == 'RefHLSegDataset' and osp.normpath(root) == osp.normpath('data/refhl')
+                get = (
+                    'make refhl-phantom puts a made-up stand-in there' if standin else 'docs/datasets.md has the layout'
+                )
+                return [Missing(f'data: no annotation table {table}', get, '')]
     return []
 
 
@@ -87,13 +90,11 @@ def _init_weights(key: str, part: ConfigDict) -> list[Missing]:
         path = init.get('checkpoint')
         if path is None or _reachable(path):
             continue
-        missing.append(
-            Missing(
-                f'{key} weights: {path}',
-                f'download it elsewhere and set {key}.init_cfg.checkpoint=FILE',
-                f'{key}.init_cfg=None',
-            )
-        )
+        get = f'download it elsewhere and set {key}.init_cfg.checkpoint=FILE'
+        earlier = glob.glob(osp.join('configs', '*', f'{osp.basename(osp.dirname(path))}.py'))
+        if earlier:
+            get = f'python tools/train.py {earlier[0]} makes it; or --init-from CHECKPOINT names another'
+        missing.append(Missing(f'{key} weights: {path}', get, f'{key}.init_cfg=None'))
     return missing
 
 

@@ -1,4 +1,5 @@
+from .ppe import PPE
 from .svla import SVLA, LanguageBranch, SVLABlock
 from .svla_encoder import SVLAEncoder
 
-__all__ = ['SVLA', 'LanguageBranch', 'SVLABlock', 'SVLAEncoder']
+__all__ = ['PPE', 'SVLA', 'LanguageBranch', 'SVLABlock', 'SVLAEncoder']

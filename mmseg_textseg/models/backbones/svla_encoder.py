@@ -6,17 +6,18 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from mmengine.model import BaseModule, normal_init, trunc_normal_init
+from mmengine.model import normal_init, trunc_normal_init
 from mmseg.models.backbones.mscan import OverlapPatchEmbed, StemConv
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..layers.strict_init import StrictInitModule
 from ..text_features import TextFeatures
 from .svla import SVLABlock
 
 
 @MODELS.register_module()
-class SVLAEncoder(BaseModule):
+class SVLAEncoder(StrictInitModule):
     """Four stages of SVLA blocks at strides 4, 8, 16 and 32; channels-last throughout.
 
     Without text (``text_channels=None``) it is SegNeXt's encoder: no language branch is built, and with
@@ -58,8 +59,6 @@ class SVLAEncoder(BaseModule):
         norm_cfg: dict = dict(type='BN', requires_grad=True),
         init_cfg: dict | None = None,
     ):
-        if init_cfg is not None and init_cfg.get('type') == 'Pretrained':
-            init_cfg = {**init_cfg, 'type': 'StrictPretrained'}
         super().__init__(init_cfg)
         if norm_position not in ('pre', 'post'):
             raise ValueError(f"norm_position must be 'pre' or 'post', got {norm_position!r}")
@@ -105,17 +104,14 @@ class SVLAEncoder(BaseModule):
         """Whether ``forward`` needs ``text``."""
         return self.text_channels is not None
 
-    def init_weights(self) -> None:
-        """SegNeXt's initialisation, then ``init_cfg`` over it, so that a new branch has its own."""
-        if self.is_init:
-            return
+    def fresh_weights(self) -> None:
+        """SegNeXt's initialisation."""
         for m in self.modules():
             if isinstance(m, nn.Linear):
                 trunc_normal_init(m, std=0.02, bias=0.0)
             elif isinstance(m, nn.Conv2d):
                 fan_out = m.kernel_size[0] * m.kernel_size[1] * m.out_channels // m.groups
                 normal_init(m, mean=0, std=math.sqrt(2.0 / fan_out), bias=0)
-        super().init_weights()
 
     def forward(self, x: Tensor, text: TextFeatures | None = None) -> tuple[Tensor, ...]:
         """Maps of the four stages.

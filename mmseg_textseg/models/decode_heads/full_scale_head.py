@@ -61,7 +61,7 @@ class FullScaleHead(LightHamHead):
         **kwargs,
     ):
         widths = list(in_channels) if mlp_channels is None else [mlp_channels] * len(in_channels)
-        # Two channels are meant: one would send test-time augmentation through the sigmoid twice.
+        # Two channels are meant, and said, since MMSegmentation warns of two by default.
         kwargs.setdefault('out_channels', num_classes)
         super().__init__(
             in_channels=widths,

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from mmengine.logging import print_log
-from mmengine.model import update_init_info
+from mmengine.model import BaseModule, initialize, update_init_info
 from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import Tensor, nn
@@ -48,6 +48,8 @@ class StrictPretrained:
             state = {k[len(self.prefix) :]: v for k, v in state.items() if k.startswith(self.prefix)}
         where = f"'{self.checkpoint}'" + (f" under prefix '{self.prefix}'" if self.prefix else '')
         name = type(module).__name__
+        if hasattr(module, 'adapt_weights'):
+            state = module.adapt_weights(state)
         matched, missing, left = match_weights(module, state, where, self.new or getattr(module, 'new_weights', ()))
         module.load_state_dict({k: state[k] for k in matched}, strict=False)
         if hasattr(module, '_params_init_info'):
@@ -57,6 +59,39 @@ class StrictPretrained:
             f'initialisation ({_some(missing)}); {len(left)} of the file not used ({_some(left)}).',
             logger='current',
         )
+
+
+class StrictInitModule(BaseModule):
+    """A module whose initial weights come strictly, and last.
+
+    mmengine runs an initializer before the ``init_weights`` of the module's children, and knows one exception,
+    ``'Pretrained'``; a checkpoint loaded by :class:`StrictPretrained` would be drawn over. It also says
+    nothing when nothing matches, so it is taken as ``'StrictPretrained'`` here.
+
+    Subclasses may have ``new_weights`` (regular expressions of keys that a checkpoint may lack),
+    ``fresh_weights()`` (their own initialisation) and ``adapt_weights(state)`` (a checkpoint of another shape).
+    """
+
+    def __init__(self, init_cfg: dict | None = None):
+        if init_cfg is not None and init_cfg.get('type') == 'Pretrained':
+            init_cfg = {**init_cfg, 'type': 'StrictPretrained'}
+        super().__init__(init_cfg)
+
+    def fresh_weights(self) -> None:
+        """Draw the module's own weights; the default is PyTorch's of construction."""
+
+    def init_weights(self) -> None:
+        """Fresh weights, the children's own, then ``init_cfg`` over both."""
+        if self.is_init:
+            return
+        self.fresh_weights()
+        init_cfg, self.init_cfg = self.init_cfg, None
+        try:
+            super().init_weights()
+        finally:
+            self.init_cfg = init_cfg
+        if init_cfg:
+            initialize(self, init_cfg)
 
 
 def match_weights(

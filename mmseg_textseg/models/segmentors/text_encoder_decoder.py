@@ -6,12 +6,8 @@ from mmseg.registry import MODELS
 from mmseg.utils import OptConfigType, OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
+from ..text_encoding import check_text_width, encode_samples, uses_text
 from ..text_features import TextFeatures
-
-
-def uses_text(module: nn.Module) -> bool:
-    """Whether a part declares that its calls take ``text=``."""
-    return bool(getattr(module, 'uses_text', False))
 
 
 @MODELS.register_module()
@@ -57,12 +53,7 @@ class TextEncoderDecoder(EncoderDecoder):
                 'or a backbone or head that takes text'
             )
         for name, part in readers.items():
-            width = getattr(part, 'text_channels', None)
-            if width is not None and width != self.text_encoder.out_channels:
-                raise ValueError(
-                    f'{name}.text_channels={width} but the text encoder is {self.text_encoder.out_channels} wide; '
-                    f'set text_channels={self.text_encoder.out_channels}'
-                )
+            check_text_width(name, part, self.text_encoder)
 
     def encode_text(self, data_samples: OptSampleList) -> TextFeatures | None:
         """Encode the sentences of a batch; None in a text-free model.
@@ -72,25 +63,7 @@ class TextEncoderDecoder(EncoderDecoder):
         """
         if self.text_encoder is None:
             return None
-        samples = data_samples or []
-        absent = [str(s.metainfo.get('img_path', f'sample {i}')) for i, s in enumerate(samples) if 'text_ids' not in s]
-        if absent or not samples:
-            raise ValueError(
-                f'this model needs a sentence for every image; none for {", ".join(absent[:5]) or "the batch"}'
-                '. Put TokenizeText and PackTextSegInputs into the pipeline, or use TextSegInferencer'
-            )
-        expected = self.text_encoder.fingerprint
-        for sample in samples:
-            made_by = sample.metainfo.get('tokenizer')
-            if made_by is not None and made_by != expected:
-                raise ValueError(
-                    f'{sample.metainfo.get("img_path", "a sample")} was tokenised with {made_by}, the text encoder '
-                    f'expects {expected}: give TokenizeText(tokenizer=...) the same source as '
-                    'model.text_encoder (tools/train.py does so by itself)'
-                )
-        ids = nn.utils.rnn.pad_sequence([s.text_ids for s in samples], batch_first=True)  # (B, T)
-        mask = nn.utils.rnn.pad_sequence([s.text_mask for s in samples], batch_first=True)
-        return self.text_encoder(ids, mask)
+        return encode_samples(self.text_encoder, data_samples)
 
     def extract_feat(self, inputs: Tensor, text: TextFeatures | None = None):
         """Maps of the backbone and neck for images (B, 3, H, W)."""
@@ -135,7 +108,8 @@ class TextEncoderDecoder(EncoderDecoder):
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
         """Raw logits; without samples (FLOPs, export) a text model sees sentences without tokens."""
         if self.text_encoder is not None and data_samples is None:
-            text = self.text_encoder.null(inputs.shape[0], like=inputs)
+            most = getattr(self.backbone, 'num_text_tokens', None)
+            text = self.text_encoder.null(inputs.shape[0], **(dict(length=most) if most else {}), like=inputs)
         else:
             text = self.encode_text(data_samples)
         x = self.extract_feat(inputs, text)

@@ -6,11 +6,11 @@ import os
 import numpy as np
 import torch
 from mmengine.logging import print_log
-from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from ...tokenization import TokenizerSource, fingerprint, load_tokenizer, vocab_source
+from ..layers.strict_init import StrictInitModule
 from ..text_features import TextFeatures
 
 
@@ -37,7 +37,7 @@ BERT_BASE = ('bert-base-uncased', 'google-bert/bert-base-uncased')
 
 
 @MODELS.register_module()
-class BertTextEncoder(BaseModule):
+class BertTextEncoder(StrictInitModule):
     """Last hidden state of BERT (LSMS III-B: 12 layers, 768 wide, trained with the rest).
 
     Building it needs neither network nor weights; ``init_weights`` loads them.
@@ -50,6 +50,8 @@ class BertTextEncoder(BaseModule):
             num_attention_heads=2, intermediate_size=256)``. Needed from scratch, or to shape a hub
             name whose config is not cached.
         frozen: no gradient, no dropout, no autograd graph; kept so by ``train()``.
+        init_cfg: ``dict(type='StrictPretrained', checkpoint=..., prefix='text_encoder.')`` takes the weights that
+            another run trained, e.g. MPTPN's stage 1, instead of those of ``pretrained``.
     """
 
     def __init__(
@@ -58,8 +60,9 @@ class BertTextEncoder(BaseModule):
         tokenizer: TokenizerSource | None = None,
         arch: dict | None = None,
         frozen: bool = False,
+        init_cfg: dict | None = None,
     ):
-        super().__init__()
+        super().__init__(init_cfg)
         from transformers import BertModel
 
         if pretrained is None and (tokenizer is None or arch is None):
@@ -68,7 +71,7 @@ class BertTextEncoder(BaseModule):
                 "dict(build_from='train.jsonl')) and arch= (for example dict(hidden_size=128, num_hidden_layers=2, "
                 'num_attention_heads=2, intermediate_size=256))'
             )
-        if frozen and pretrained is None:
+        if frozen and pretrained is None and init_cfg is None:
             raise TextEncoderError('BertTextEncoder(frozen=True, pretrained=None) would freeze random weights')
         self.pretrained = pretrained
         self.tokenizer_source = pretrained if tokenizer is None else tokenizer
@@ -114,7 +117,12 @@ class BertTextEncoder(BaseModule):
         Raises:
             TextEncoderError: the weights cannot be had, or do not fill every parameter.
         """
-        if self.pretrained is None or self.is_init:
+        if self.is_init:
+            return
+        if self.init_cfg is not None:
+            super().init_weights()
+            return
+        if self.pretrained is None:
             return
         from transformers import BertModel
         from transformers.utils import logging

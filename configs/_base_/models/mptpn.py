@@ -1,0 +1,43 @@
+# MPTPN (Han et al. 2023), stage 2: PPE with stage 1's weights, MSFF and UpAttention, BERT frozen.
+text_channels = 768
+model = dict(
+    type='TextEncoderDecoder',
+    data_preprocessor=dict(
+        type='SegDataPreProcessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+        pad_val=0,
+        seg_pad_val=255,
+        size_divisor=16,
+        test_cfg=dict(size_divisor=16),
+    ),
+    text_encoder=dict(type='BertTextEncoder', pretrained='bert-base-uncased', frozen=True),
+    backbone=dict(
+        type='PPE',
+        base_channels=64,
+        img_size=224,
+        text_channels=text_channels,
+        num_text_tokens=10,
+        init_cfg=dict(
+            type='StrictPretrained',
+            checkpoint='work_dirs/ppe-simsiam_coco-captions_224x224/epoch_100.pth',
+            prefix='backbone.',
+        ),
+    ),
+    decode_head=dict(
+        type='MSFFUpAttentionHead',
+        in_channels=[64, 128, 256],
+        num_classes=2,
+        out_channels=1,
+        threshold=0.5,
+        loss_decode=[
+            dict(type='WeightedBCELoss', loss_weight=0.5),
+            dict(type='WeightedDiceLoss', loss_weight=0.5),
+        ],
+    ),
+    train_cfg=dict(),
+    test_cfg=dict(mode='whole'),
+)
+# Sentences name places, so views differ in size only. MMSegmentation's own SegTTAModel applies the sigmoid twice here.
+tta_model = dict(type='TextSegTTAModel')

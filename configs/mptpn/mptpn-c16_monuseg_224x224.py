@@ -1,0 +1,39 @@
+# MPTPN small (C = 16, a sixteenth of the products) on MoNuSeg nuclei with LViT's sentences, 224 x 224, for CPUs.
+#   python tools/train.py configs/mptpn/mptpn-c16_monuseg_224x224.py --init-from CHECKPOINT_OF_STAGE_1
+#   python tools/train.py configs/mptpn/mptpn-c16_monuseg_224x224.py --cfg-options model.backbone.init_cfg=None
+#   python tools/test.py configs/mptpn/mptpn-c16_monuseg_224x224.py CHECKPOINT --out DIR
+# Stage 1 is configs/mptpn/ppe-simsiam-c16_medical_224x224.py. Figures: docs/results.md.
+_base_ = ['./mptpn_monuseg_224x224.py']
+model = dict(
+    backbone=dict(
+        base_channels=16,
+        num_text_tokens=24,
+        init_cfg=dict(checkpoint='work_dirs/ppe-simsiam-c16_medical_224x224/epoch_6.pth'),
+    ),
+    decode_head=dict(in_channels=[16, 32, 64]),
+)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadMask'),
+    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='PhotoMetricDistortion'),
+    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}, max_tokens=24),
+    dict(type='PackTextSegInputs'),
+]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='LoadMask'),
+    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}, max_tokens=24),
+    dict(type='PackTextSegInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+max_epochs = 60
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = [
+    dict(type='PolyLR', power=0.9, begin=0, end=max_epochs, eta_min=0.0, by_epoch=True, convert_to_iter_based=True)
+]
+train_cfg = dict(max_epochs=max_epochs, val_interval=3)
+default_hooks = dict(checkpoint=dict(interval=3))

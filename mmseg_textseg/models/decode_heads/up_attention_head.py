@@ -1,0 +1,104 @@
+"""Decoder of MPTPN (3.3, Algorithm 1): MSFF, then UpAttention twice."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.utils import resize
+from mmseg.registry import MODELS
+from mmseg.utils import SampleList
+from torch import Tensor
+
+from ..layers.up_attention import UpAttention
+from ..necks.msff import MSFF
+
+
+@MODELS.register_module()
+class UpAttentionHead(BaseDecodeHead):
+    """Y = UpAttention(x1, UpAttention(x2, x3)), then a 1x1 convolution to one logit.
+
+    On any backbone or neck with three maps at strides s, 2s, 4s; text reaches it through them.
+
+    Args:
+        in_channels: widths of the three maps, finest first.
+        in_index: which of the inputs they are.
+        pool: of the skip's gate, ``'channel'`` or ``'space'``, see :class:`SkipGate`.
+        num_classes: background included.
+        out_channels: 1 with ``num_classes=2`` is a binary model with a sigmoid, as in the paper.
+        threshold: of the foreground's probability, where ``out_channels`` is 1.
+        loss_decode: eq. 11 by default.
+        **kwargs: of :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`.
+    """
+
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (192, 384, 768),
+        in_index: Sequence[int] = (0, 1, 2),
+        pool: Literal['channel', 'space'] = 'channel',
+        num_classes: int = 2,
+        out_channels: int | None = 1,
+        threshold: float | None = 0.5,
+        dropout_ratio: float = 0.0,
+        norm_cfg: dict = dict(type='BN', requires_grad=True),
+        loss_decode: dict | Sequence[dict] = (
+            dict(type='WeightedBCELoss', loss_weight=0.5),
+            dict(type='WeightedDiceLoss', loss_weight=0.5),
+        ),
+        **kwargs,
+    ):
+        if len(in_channels) != 3 or len(in_index) != 3:
+            raise ValueError(f'three maps are decoded, got in_channels={in_channels} and in_index={in_index}')
+        super().__init__(
+            in_channels=list(in_channels),
+            in_index=list(in_index),
+            input_transform='multiple_select',
+            channels=in_channels[0],
+            num_classes=num_classes,
+            out_channels=out_channels,
+            threshold=threshold if out_channels == 1 else None,
+            dropout_ratio=dropout_ratio,
+            norm_cfg=norm_cfg,
+            loss_decode=loss_decode,
+            **kwargs,
+        )
+        c1, c2, c3 = in_channels
+        self.up32 = UpAttention(c3, c2, pool=pool, norm_cfg=norm_cfg)
+        self.up21 = UpAttention(c2, c1, pool=pool, norm_cfg=norm_cfg)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits (B, out_channels, H, W) at the size of the finest map."""
+        x1, x2, x3 = self._transform_inputs(inputs)
+        return self.cls_seg(self.up21(self.up32(x3, x2), x1))
+
+    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict:
+        """As :class:`BaseDecodeHead`'s, whose ``acc_seg`` takes the largest of several logits and so, of one, always
+        the first class."""
+        losses = super().loss_by_feat(seg_logits, batch_data_samples)
+        if self.out_channels == 1:
+            truth = self._stack_batch_gt(batch_data_samples)
+            logits = resize(
+                seg_logits.detach(), size=truth.shape[2:], mode='bilinear', align_corners=self.align_corners
+            )
+            right = (logits.sigmoid() > self.threshold) == (truth > 0)
+            valid = truth != self.ignore_index
+            losses['acc_seg'] = 100 * (right & valid).sum() / valid.sum().clamp(min=1)
+        return losses
+
+
+@MODELS.register_module()
+class MSFFUpAttentionHead(UpAttentionHead):
+    """MSFF and both UpAttentions as one decode head: the decoder of stage 2, whole.
+
+    Args:
+        in_channels: widths of the backbone's three maps, finest first; C, 2C, 4C in the paper.
+        in_index: which of the backbone's maps they are.
+        **kwargs: of :class:`UpAttentionHead`.
+    """
+
+    def __init__(self, in_channels: Sequence[int] = (64, 128, 256), in_index: Sequence[int] = (0, 1, 2), **kwargs):
+        super().__init__(in_channels=[3 * c for c in in_channels], in_index=(0, 1, 2), **kwargs)
+        self.msff = MSFF(in_channels, in_index)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits (B, out_channels, H, W) at the size of the finest map."""
+        return super().forward(self.msff(inputs))

@@ -1,0 +1,153 @@
+"""Segmentation losses of MPTPN (4.2, eq. 8-11)."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+
+def weighted_bce_loss(
+    logits: Tensor, target: Tensor, w1: float = 0.5, w2: float = 0.5, valid: Tensor | None = None
+) -> Tensor:
+    """L_WBCE = w1 mean of the BCE over positive pixels + w2 mean over negative pixels (eq. 8-9).
+
+    Args:
+        logits: of the foreground, any shape.
+        target: 1 foreground, 0 background, of the same shape.
+        w1, w2: weights of positive and negative pixels.
+        valid: 1 where the pixel counts (or its weight); None for everywhere.
+
+    Returns:
+        Scalar. The means are over the whole batch; a class without pixels adds 0.
+    """
+    target = target.to(logits.dtype)
+    cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
+    valid = torch.ones_like(target) if valid is None else valid.to(logits.dtype)
+    loss = 0
+    for weight, chosen in ((w1, target * valid), (w2, (1 - target) * valid)):
+        total = chosen.sum()
+        # The numerator is 0 with the denominator; 1 in its place keeps the division finite.
+        loss = loss + weight * (chosen * cross_entropy).sum() / torch.where(total > 0, total, torch.ones_like(total))
+    return loss
+
+
+def weighted_dice_loss(
+    logits: Tensor,
+    target: Tensor,
+    w1: float = 0.5,
+    w2: float = 0.5,
+    smooth: float = 1e-5,
+    form: Literal['dice', 'printed'] = 'dice',
+    valid: Tensor | None = None,
+) -> Tensor:
+    """L_WDice, 1 - Dice an image, mean over the batch (eq. 10).
+
+    ``'dice'``: 1 - (2 w sum(p y) + s) / (w1 sum(p^2) + w2 sum(y^2) + s) with w the mean of w1 and w2, which is 0 for a
+    perfect mask. ``'printed'``: the numerator is w1 w2 sum(p y) + s, which is not (a perfect mask scores 0.75).
+
+    Args:
+        logits: of the foreground, (B, ...).
+        target: 1 foreground, 0 background, of the same shape.
+        w1, w2: weights of prediction and truth.
+        smooth: s; 1e-12 in the paper.
+        form: see above.
+        valid: 1 where the pixel counts (or its weight); None for everywhere.
+    """
+    if form not in ('dice', 'printed'):
+        raise ValueError(f"form must be 'dice' or 'printed', got {form!r}")
+    prob = logits.sigmoid().flatten(1)
+    target = target.to(prob.dtype).flatten(1)
+    valid = torch.ones_like(prob) if valid is None else valid.to(prob.dtype).flatten(1)
+    factor = w1 + w2 if form == 'dice' else w1 * w2
+    overlap = factor * (prob * target * valid).sum(1)
+    total = w1 * (prob * prob * valid).sum(1) + w2 * (target * target * valid).sum(1)
+    return (1 - (overlap + smooth) / (total + smooth)).mean()
+
+
+class _BinaryLoss(nn.Module):
+    """What both losses share: MMSegmentation's call, for one foreground class."""
+
+    def __init__(self, w1: float, w2: float, loss_weight: float, loss_name: str):
+        super().__init__()
+        self.w1, self.w2 = w1, w2
+        self.loss_weight = loss_weight
+        self.loss_name = loss_name
+
+    def forward(
+        self, logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = 255, **_
+    ) -> Tensor:
+        """Scalar loss.
+
+        Args:
+            logits: (B, 1, H, W), or (B, 2, H, W) with the foreground second.
+            target: (B, H, W), 0 / 1 / ignore_index.
+            weight: extra pixel weights (B, H, W), from a pixel sampler.
+            ignore_index: label that counts nowhere; None for none.
+
+        Raises:
+            ValueError: more than one foreground class.
+        """
+        if logits.shape[1] > 2:
+            raise ValueError(
+                f'{type(self).__name__} is for one foreground class (1 or 2 logits), got {logits.shape[1]} channels'
+            )
+        # Half precision overflows in sums over pixels.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        # Softmax over two channels is the sigmoid of their difference.
+        logit = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
+        valid = torch.ones_like(logit) if ignore_index is None else (target != ignore_index).to(logit.dtype)
+        truth = (target > 0).to(logit.dtype) * (valid > 0)
+        return self.loss_weight * self.value(logit, truth, valid if weight is None else valid * weight)
+
+    def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+        """The loss of (B, H, W) tensors."""
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class WeightedBCELoss(_BinaryLoss):
+    """Weighted binary cross entropy (eq. 9), see :func:`weighted_bce_loss`.
+
+    Args:
+        w1, w2: weights of positive and negative pixels.
+        loss_weight: factor of the whole, 0.5 in eq. 11.
+        loss_name: key in the log.
+    """
+
+    def __init__(self, w1: float = 0.5, w2: float = 0.5, loss_weight: float = 1.0, loss_name: str = 'loss_wbce'):
+        super().__init__(w1, w2, loss_weight, loss_name)
+
+    def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+        return weighted_bce_loss(logit, truth, self.w1, self.w2, valid)
+
+
+@MODELS.register_module()
+class WeightedDiceLoss(_BinaryLoss):
+    """Weighted Dice (eq. 10), see :func:`weighted_dice_loss`.
+
+    Args:
+        w1, w2: weights of prediction and truth.
+        smooth: s.
+        form: ``'dice'`` or ``'printed'``.
+        loss_weight: factor of the whole, 0.5 in eq. 11.
+        loss_name: key in the log.
+    """
+
+    def __init__(
+        self,
+        w1: float = 0.5,
+        w2: float = 0.5,
+        smooth: float = 1e-5,
+        form: Literal['dice', 'printed'] = 'dice',
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_wdice',
+    ):
+        super().__init__(w1, w2, loss_weight, loss_name)
+        if form not in ('dice', 'printed'):
+            raise ValueError(f"form must be 'dice' or 'printed', got {form!r}")
+        self.smooth, self.form = smooth, form
+
+    def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+        return weighted_dice_loss(logit, truth, self.w1, self.w2, self.smooth, self.form, valid)

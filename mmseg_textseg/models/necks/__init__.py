@@ -1,0 +1,3 @@
+from .msff import MSFF, PatchExpanding, PatchMerging
+
+__all__ = ['MSFF', 'PatchExpanding', 'PatchMerging']

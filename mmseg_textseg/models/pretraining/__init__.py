@@ -1,0 +1,3 @@
+from .ppe_simsiam import PPESimSiam
+
+__all__ = ['PPESimSiam']
