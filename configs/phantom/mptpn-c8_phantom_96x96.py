@@ -5,7 +5,7 @@ _base_ = ['../_base_/models/mptpn.py', '../_base_/datasets/refhl_480x480.py', '.
 data_root = 'data/phantom_96'
 text_channels = 128
 vocabulary = dict(build_from=f'{data_root}/train.jsonl')
-stage1 = 'work_dirs/ppe-simsiam-c8_phantom_96x96/iter_200.pth'
+stage1 = 'work_dirs/ppe-simsiam-c8_phantom_96x96/iter_120.pth'
 model = dict(
     text_encoder=dict(
         pretrained=None,
@@ -47,13 +47,13 @@ train_dataloader = dict(
 )
 val_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root=data_root, pipeline=test_pipeline))
-max_iters = 400
+max_iters = 300
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-3), clip_grad=dict(max_norm=5.0))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=30),
     dict(type='PolyLR', power=0.9, begin=30, end=max_iters, eta_min=0.0, by_epoch=False),
 ]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=200)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=300)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 log_processor = dict(by_epoch=False)
@@ -62,7 +62,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=20, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=200, max_keep_ckpts=1, save_best='dice', rule='greater'
+        type='CheckpointHook', by_epoch=False, interval=300, max_keep_ckpts=1, save_best='dice', rule='greater'
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='SegVisualizationHook'),

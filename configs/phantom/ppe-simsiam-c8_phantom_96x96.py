@@ -43,8 +43,8 @@ train_dataloader = dict(
     ),
 )
 optim_wrapper = dict(optimizer=dict(lr=0.4))
-max_iters = 200
+max_iters = 120
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=max_iters, by_epoch=False, begin=0, end=max_iters)]
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters)
 log_processor = dict(by_epoch=False)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1))
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=120, max_keep_ckpts=1))
