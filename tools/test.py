@@ -38,6 +38,8 @@ def main() -> None:
     args = parse_args()
     with plain_errors():
         cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
+        if cfg.get('test_dataloader') is None:
+            raise ConfigError(f'{args.config} has no test_dataloader: a pretraining makes no masks to evaluate')
         apply_common(cfg, args, sub='test')
         require(cfg, ('test',), weights=False)
         cfg.load_from = args.checkpoint

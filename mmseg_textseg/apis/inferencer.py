@@ -47,6 +47,8 @@ class TextSegInferencer:
 
     def __init__(self, config: str | Config, checkpoint: str, device: str | None = None):
         cfg = config if isinstance(config, Config) else load_config(config, checkpoint=checkpoint)
+        if cfg.get('test_dataloader') is None:
+            raise ConfigError('the config has no test_dataloader, whose pipeline pictures go through: a pretraining?')
         init_default_scope('mmseg')
         self.device = device or get_device()
         self.model = MODELS.build(cfg.model)

@@ -1,5 +1,5 @@
 # MoNuSeg nuclei in LViT's layout, a sentence an image.
-dataset_type = 'TextSegDataset'
+dataset_type = 'MoNuSegDataset'
 tokenizer = 'bert-base-uncased'
 data_root = 'data/monuseg_lvit'
 size = (512, 512)
@@ -19,7 +19,6 @@ test_pipeline = [
     dict(type='TokenizeText', tokenizer=tokenizer),
     dict(type='PackTextSegInputs'),
 ]
-data_prefix = dict(img_path='img', seg_map_path='labelcol')
 train_dataloader = dict(
     batch_size=2,
     num_workers=2,
@@ -28,7 +27,6 @@ train_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=f'{data_root}/Train_Folder',
-        data_prefix=data_prefix,
         ann_file='Train_text.xlsx',
         pipeline=train_pipeline,
     ),
@@ -41,7 +39,6 @@ val_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=f'{data_root}/Val_Folder',
-        data_prefix=data_prefix,
         ann_file='Val_text.xlsx',
         test_mode=True,
         pipeline=test_pipeline,
@@ -55,7 +52,6 @@ test_dataloader = dict(
     dataset=dict(
         type=dataset_type,
         data_root=f'{data_root}/Test_Folder',
-        data_prefix=data_prefix,
         ann_file='Test_text.xlsx',
         test_mode=True,
         pipeline=test_pipeline,
