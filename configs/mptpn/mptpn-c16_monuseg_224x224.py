@@ -8,7 +8,7 @@ model = dict(
     backbone=dict(
         base_channels=16,
         num_text_tokens=24,
-        init_cfg=dict(checkpoint='work_dirs/ppe-simsiam-c16_medical_224x224/epoch_6.pth'),
+        init_cfg=dict(checkpoint='work_dirs/ppe-simsiam-c16_medical_224x224/epoch_4.pth'),
     ),
     decode_head=dict(in_channels=[16, 32, 64]),
 )
@@ -30,7 +30,7 @@ test_pipeline = [
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-max_epochs = 60
+max_epochs = 40
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='PolyLR', power=0.9, begin=0, end=max_epochs, eta_min=0.0, by_epoch=True, convert_to_iter_based=True)

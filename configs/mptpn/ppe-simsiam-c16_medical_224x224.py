@@ -44,9 +44,7 @@ train_dataloader = dict(
         ],
     ),
 )
-max_epochs = 6
-# A short run: eight times SimSiam's rate.
-optim_wrapper = dict(optimizer=dict(lr=0.4))
+max_epochs = 4
 param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=max_epochs, by_epoch=True, begin=0, end=max_epochs, convert_to_iter_based=True)
 ]

@@ -42,7 +42,6 @@ train_dataloader = dict(
         pipeline=train_pipeline,
     ),
 )
-optim_wrapper = dict(optimizer=dict(lr=0.4))
 max_iters = 120
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=max_iters, by_epoch=False, begin=0, end=max_iters)]
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=max_iters)

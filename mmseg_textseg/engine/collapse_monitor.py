@@ -36,8 +36,7 @@ class CollapseMonitorHook(Hook):
         if not spreads:
             raise CollapseError('CollapseMonitorHook found no spread_<i> in the model outputs: it is for PPESimSiam')
         for key, value in spreads.items():
-            bad = not value >= self.threshold  # NaN too
-            self.below[key] = self.below.get(key, 0) + 1 if bad else 0
+            self.below[key] = self.below.get(key, 0) + 1 if value < self.threshold else 0
         collapsed = {k: spreads[k] for k, n in self.below.items() if n > self.patience or not math.isfinite(spreads[k])}
         if collapsed:
             figures = ', '.join(f'{key} {value:.2g}' for key, value in collapsed.items())

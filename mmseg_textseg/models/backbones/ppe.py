@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from mmcv.cnn import ConvModule
 from mmengine.logging import print_log
+from mmengine.model import ModuleList
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
@@ -112,7 +113,8 @@ class PPE(StrictInitModule):
                 else AttentionMixing(base_channels, num_heads)
             )
         # U-shaped transformer, eq. 3-6.
-        self.patches = nn.ModuleList(
+        # mmengine's list: PyTorch's would keep their init_weights from being called.
+        self.patches = ModuleList(
             Patches(c, size, self.grid, dropout) for c, size in zip(widths, self.patch_sizes, strict=True)
         )
         settings = dict(depth=depth, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout)

@@ -6,6 +6,7 @@ B batch, C channels of the first scale, N patches (the same number at every scal
 import itertools
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule, trunc_normal_init
@@ -97,6 +98,23 @@ class AttentionMixing(nn.Module):
         return patches + words * some[..., None].to(words.dtype)
 
 
+class PatchProjection(PatchEmbed):
+    """MMSegmentation's patch embedding, its convolution done as the product of patches and weights that it is.
+
+    In bfloat16 on a CPU, PyTorch 2.13's convolution of few channels with a large kernel and stride is wrong (16
+    channels, 16 x 16: off by more than the values themselves).
+    """
+
+    def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """(B, C, H, W) -> (B, N, C'), (h, w)."""
+        conv = self.projection
+        x = self.adap_padding(x)
+        p, q = conv.kernel_size
+        grid = (x.shape[2] // p, x.shape[3] // q)
+        x = rearrange(x, 'b c (h p) (w q) -> b (h w) (p q c)', p=p, q=q)
+        return F.linear(x, rearrange(conv.weight, 'o c p q -> o (p q c)'), conv.bias), grid
+
+
 class Patches(BaseModule):
     """PatchEmbedding of a map, with position embeddings that are resized where the map has another size.
 
@@ -109,7 +127,7 @@ class Patches(BaseModule):
 
     def __init__(self, channels: int, patch_size: int, grid: tuple[int, int], dropout: float):
         super().__init__()
-        self.embed = PatchEmbed(channels, channels, kernel_size=patch_size)
+        self.embed = PatchProjection(channels, channels, kernel_size=patch_size)
         self.position = nn.Parameter(torch.empty(1, channels, *grid))
         self.dropout = nn.Dropout(dropout)
         nn.init.trunc_normal_(self.position, std=0.02)

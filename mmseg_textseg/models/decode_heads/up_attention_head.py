@@ -39,7 +39,7 @@ class UpAttentionHead(BaseDecodeHead):
         out_channels: int | None = 1,
         threshold: float | None = 0.5,
         dropout_ratio: float = 0.0,
-        norm_cfg: dict = dict(type='BN', requires_grad=True),
+        norm_cfg: dict | None = dict(type='BN', requires_grad=True),
         loss_decode: dict | Sequence[dict] = (
             dict(type='WeightedBCELoss', loss_weight=0.5),
             dict(type='WeightedDiceLoss', loss_weight=0.5),

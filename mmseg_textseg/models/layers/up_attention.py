@@ -61,12 +61,13 @@ class UpAttention(nn.Module):
         skip_channels: int,
         out_channels: int | None = None,
         pool: Literal['channel', 'space'] = 'channel',
-        norm_cfg: dict = dict(type='BN', requires_grad=True),
+        norm_cfg: dict | None = dict(type='BN', requires_grad=True),
     ):
         super().__init__()
         self.out_channels = skip_channels if out_channels is None else out_channels
         self.gate = SkipGate(skip_channels, pool)
         conv = dict(kernel_size=3, padding=1, norm_cfg=norm_cfg)
+        # Without bias, as before a norm, since it is applied in two parts.
         self.conv1 = ConvModule(deep_channels + skip_channels, self.out_channels, bias=False, **conv)
         self.conv2 = ConvModule(self.out_channels, self.out_channels, **conv)
 
@@ -95,4 +96,6 @@ class UpAttention(nn.Module):
         else:  # beyond the edge lies zero, not the rest of an up-sampled pixel
             up = F.interpolate(deep, scale_factor=2, mode='nearest')[:, :, : size[0], : size[1]]
             x = F.conv2d(torch.cat([skip, up], dim=1), weight, padding=1)
-        return self.conv2(self.conv1.activate(self.conv1.norm(x)))
+        if self.conv1.with_norm:
+            x = self.conv1.norm(x)
+        return self.conv2(self.conv1.activate(x))

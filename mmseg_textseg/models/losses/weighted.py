@@ -98,7 +98,7 @@ class _BinaryLoss(nn.Module):
         # Softmax over two channels is the sigmoid of their difference.
         logit = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
         valid = torch.ones_like(logit) if ignore_index is None else (target != ignore_index).to(logit.dtype)
-        truth = (target > 0).to(logit.dtype) * (valid > 0)
+        truth = (target > 0).to(logit.dtype)
         return self.loss_weight * self.value(logit, truth, valid if weight is None else valid * weight)
 
     def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
