@@ -4,8 +4,8 @@ The data pipeline (``TokenizeText``) and the text encoder (``BertTextEncoder``) 
 *tokenizer source*:
 
 - ``'bert-base-uncased'`` or a local folder: the vocabulary that belongs to those weights;
-- ``dict(build_from='train.jsonl')``: WordPiece over the words of that annotation table (further
-  keys are those of :func:`mmseg_textseg.datasets.read_expressions`);
+- ``dict(build_from='train.jsonl')``: WordPiece over the words of that annotation table, or of a list of them (further
+  keys are those of :func:`mmseg_textseg.datasets.read_expressions`; a table with its own is ``dict(ann_file=...)``);
 - ``dict(vocab=[...])`` or ``dict(vocab='...')``: exactly these entries, in this order; a string parts them by spaces.
 """
 
@@ -172,8 +172,10 @@ def _load(key: str) -> TextTokenizer:
         return _from_vocab(vocab.split() if isinstance(vocab, str) else vocab)
     tables = source.pop('build_from')
     min_count = source.pop('min_count', 1)
-    tables = [tables] if isinstance(tables, str) else tables
-    return _from_vocab(build_vocab((text for t in tables for text in read_expressions(t, **source)), min_count))
+    tables = [tables] if isinstance(tables, (str, dict)) else tables
+    # A table with options of its own is a dict.
+    tables = [{**source, **(dict(ann_file=table) if isinstance(table, str) else table)} for table in tables]
+    return _from_vocab(build_vocab((text for table in tables for text in read_expressions(**table)), min_count))
 
 
 def fingerprint(source: TokenizerSource) -> str:

@@ -49,7 +49,7 @@ def load_config(path: str, options: dict | None = None, checkpoint: str | None =
         if not moved:
             for key in ('pretrained', 'tokenizer', 'arch'):  # one by one: update() of a ConfigDict merges
                 cfg.model.text_encoder[key] = stored[key]
-            if stored['pretrained'] is None:
+            if stored['pretrained'] is None and f'{ENCODER}.frozen' not in (options or {}):
                 _train_encoder(cfg)
     settle_text_encoder(cfg)
     return cfg
@@ -134,15 +134,18 @@ def innermost(dataset: ConfigDict) -> Iterator[ConfigDict]:
 
 def _tables(source: dict) -> list[str]:
     tables = source['build_from']
-    return [tables] if isinstance(tables, str) else list(tables)
+    tables = [tables] if isinstance(tables, (str, dict)) else tables
+    return [table if isinstance(table, str) else table['ann_file'] for table in tables]
 
 
 def _from_scratch(cfg: Config, encoder: ConfigDict) -> None:
     if 'tokenizer' not in encoder or isinstance(encoder.tokenizer, str):
-        parts = list(innermost(cfg.train_dataloader.dataset))
-        options = {k: part[k] for part in parts for k in READER_OPTIONS if k in part}
-        tables = [osp.join(part.get('data_root') or '', part.ann_file) for part in parts]
-        encoder.tokenizer = dict(build_from=tables if len(tables) > 1 else tables[0], **options)
+        tables = []
+        for part in innermost(cfg.train_dataloader.dataset):
+            table = osp.join(part.get('data_root') or '', part.ann_file)
+            options = {key: part[key] for key in READER_OPTIONS if key in part}
+            tables.append(dict(ann_file=table, **options) if options else table)
+        encoder.tokenizer = dict(build_from=tables if len(tables) > 1 else tables[0])
     _train_encoder(cfg)
     encoder.pretrained = None
     encoder.arch = {**SCRATCH_ARCH, **(encoder.get('arch') or {})}

@@ -40,6 +40,7 @@ def find_missing(cfg: Config, splits: tuple[str, ...] = ('train', 'val'), weight
 
 
 def _data(cfg: Config, splits: tuple[str, ...]) -> list[Missing]:
+    missing = []
     for split in splits:
         for dataset in innermost((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}):
             if 'ann_file' not in dataset:
@@ -51,8 +52,10 @@ def _data(cfg: Config, splits: tuple[str, ...]) -> list[Missing]:
                 get = (
                     'make refhl-phantom puts a made-up stand-in there' if standin else 'docs/datasets.md has the layout'
                 )
-                return [Missing(f'data: no annotation table {table}', get, '')]
-    return []
+                missing.append(Missing(f'data: no annotation table {table}', get, ''))
+        if missing:  # a folder that is not there lacks every split's
+            break
+    return missing
 
 
 def _bert(encoder: ConfigDict) -> list[Missing]:
@@ -91,7 +94,7 @@ def _init_weights(key: str, part: ConfigDict) -> list[Missing]:
         if path is None or _reachable(path):
             continue
         get = f'download it elsewhere and set {key}.init_cfg.checkpoint=FILE'
-        earlier = glob.glob(osp.join('configs', '*', f'{osp.basename(osp.dirname(path))}.py'))
+        earlier = glob.glob(osp.join('configs', '**', f'{osp.basename(osp.dirname(path))}.py'), recursive=True)
         if earlier:
             get = f'python tools/train.py {earlier[0]} makes it; or --init-from CHECKPOINT names another'
         missing.append(Missing(f'{key} weights: {path}', get, f'{key}.init_cfg=None'))

@@ -15,6 +15,8 @@ from mmseg_textseg.apis.preflight import Missing, report
 
 ROOT = Path(__file__).resolve().parents[2]
 LSMS = str(ROOT / 'configs/lsms/lsms_refhl_480x480.py')
+STAGE1, STAGE2 = (str(ROOT / f'configs/phantom/{n}-c8_phantom_96x96.py') for n in ('ppe-simsiam', 'mptpn'))
+MEDICAL = str(ROOT / 'configs/mptpn/ppe-simsiam-c16_medical_224x224.py')
 WEIGHTS = 'mscan_b_20230227-3ab7d230.pth'
 
 
@@ -234,3 +236,73 @@ def test_missing_text_of_an_encoder_from_scratch_is_missing_data(tmp_path):
 
 def test_require_lets_a_complete_run_go(tiny_config):
     require(load_config(tiny_config), ('train', 'val', 'test'), weights=True)
+
+
+# Two stages
+
+
+def test_a_missing_stage_1_is_named_by_its_config(phantom, monkeypatch):
+    """For each part that would start from it."""
+    monkeypatch.chdir(ROOT)
+    made = 'work_dirs/never-run/ppe-simsiam-c8_phantom_96x96/iter_200.pth'
+    options = with_data(phantom, **{f'model.{p}.init_cfg.checkpoint': made for p in ('text_encoder', 'backbone')})
+    missing = find_missing(load_config(STAGE2, options))
+    assert [m.what for m in missing] == [f'model.{part} weights: {made}' for part in ('text_encoder', 'backbone')]
+    command = 'python tools/train.py configs/phantom/ppe-simsiam-c8_phantom_96x96.py makes it'
+    assert all(m.get.startswith(command) for m in missing)
+    assert all('--init-from CHECKPOINT' in m.get for m in missing)
+    text = report(missing, ['tools/train.py', STAGE2])
+    args = parse(text.splitlines()[-1].strip())
+    assert args.cfg_options == {'model.text_encoder.init_cfg': None, 'model.backbone.init_cfg': None}
+    assert find_missing(load_config(args.config, {**options, **args.cfg_options})) == []
+
+
+def test_a_checkpoint_that_no_config_makes_is_to_be_got_elsewhere(phantom, tmp_path):
+    folder = tmp_path / 'configs' / 'mine'
+    folder.mkdir(parents=True)
+    (folder / 'stage-one.py').touch()
+    options = with_data(phantom, **{'model.text_encoder.init_cfg': None})
+    for path, words in (
+        ('work_dirs/stage-one/epoch_3.pth', 'python tools/train.py configs/mine/stage-one.py makes it'),
+        ('work_dirs/stage-two/epoch_3.pth', 'model.backbone.init_cfg.checkpoint=FILE'),
+    ):
+        cfg = load_config(STAGE2, {**options, 'model.backbone.init_cfg.checkpoint': path})
+        (missing,) = find_missing(cfg)
+        assert words in missing.get
+        Path(path).parent.mkdir(parents=True)
+        Path(path).touch()
+        assert find_missing(cfg) == []
+
+
+def test_weights_of_a_text_encoder_that_are_not_there(tiny_config):
+    init_cfg = dict(type='StrictPretrained', checkpoint='gone/run.pth', prefix='text_encoder.')
+    cfg = load_config(tiny_config, {'model.text_encoder.init_cfg': init_cfg})
+    (missing,) = find_missing(cfg)
+    assert missing == (
+        'model.text_encoder weights: gone/run.pth',
+        'download it elsewhere and set model.text_encoder.init_cfg.checkpoint=FILE',
+        'model.text_encoder.init_cfg=None',
+    )
+    assert find_missing(cfg, weights=False) == []
+
+
+def test_data_of_every_part_is_looked_for(phantom, tmp_path, bert_folder):
+    datasets = 'train_dataloader.dataset.datasets'
+    parts = {
+        f'{datasets}.{key}': value
+        for part in ('0.dataset', '1')
+        for key, value in {f'{part}.data_root': str(phantom), f'{part}.ann_file': 'train.jsonl'}.items()
+    }
+    parts['model.text_encoder.pretrained'] = bert_folder
+    assert find_missing(load_config(MEDICAL, parts)) == []
+    for part in ('0.dataset', '1'):
+        cfg = load_config(MEDICAL, {**parts, f'{datasets}.{part}.data_root': str(tmp_path / 'gone')})
+        (missing,) = find_missing(cfg)
+        assert missing.what == f'data: no annotation table {tmp_path / "gone" / "train.jsonl"}'
+
+
+def test_stage_1_needs_no_data_to_evaluate(phantom):
+    options = {'train_dataloader.dataset.data_root': str(phantom), 'model.text_encoder.pretrained': 'scratch'}
+    cfg = load_config(STAGE1, options)
+    assert find_missing(cfg, ('train', 'val', 'test')) == []
+    assert cfg.val_dataloader is None

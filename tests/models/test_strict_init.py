@@ -1,9 +1,15 @@
 import pytest
 import torch
-from mmengine.registry import WEIGHT_INITIALIZERS
+from mmcv.cnn import ConvModule
+from mmengine.config import ConfigDict
+from mmengine.model import BaseModule
+from mmengine.registry import WEIGHT_INITIALIZERS, DefaultScope
+from mmengine.runner.checkpoint import save_checkpoint
+from mmseg.registry import MODELS
 from torch import nn
 
-from mmseg_textseg.models import StrictPretrained, WeightsError
+from mmseg_textseg.models import BertTextEncoder, StrictPretrained, TextEncoderError, WeightsError
+from mmseg_textseg.models.layers.strict_init import StrictInitModule
 
 
 def net(extra=None):
@@ -115,3 +121,209 @@ def test_an_error_names_the_keys_and_leaves_the_module_unchanged(save, change, a
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         StrictPretrained(str(tmp_path / 'no.pth'))(net())
+
+
+# A module that loads last
+
+
+class Encoder(StrictInitModule):
+    """Weights of its own, and a child that draws its own: mmcv's ConvModule, whenever a parent asks."""
+
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg)
+        self.conv = ConvModule(3, 4, 3, norm_cfg=dict(type='BN'))
+        self.linear = nn.Linear(4, 4)
+
+    def fresh_weights(self):
+        nn.init.constant_(self.linear.weight, 0.25)
+        nn.init.constant_(self.conv.conv.weight, 0.25)
+
+
+class Adapting(Encoder):
+    new_weights = ('linear',)
+
+    def adapt_weights(self, state):
+        return {key: 2 * value for key, value in state.items() if not key.startswith('linear')}
+
+
+def other(module):
+    """State of a run that has moved every weight and statistic, with the names of ``module``."""
+    return {k: v if v.dtype == torch.uint8 else v + 3 for k, v in module.state_dict().items()}
+
+
+def strict(path, **arguments):
+    return dict(type='StrictPretrained', checkpoint=path, **arguments)
+
+
+def test_children_draw_after_the_module_without_a_checkpoint():
+    encoder = Encoder()
+    nn.init.constant_(encoder.conv.bn.weight, 9)
+    encoder.init_weights()
+    assert encoder.linear.weight.eq(0.25).all(), 'fresh_weights'
+    assert encoder.conv.bn.weight.eq(1).all(), "the child's own"
+    assert encoder.conv.conv.weight.std() > 0, "the child's own over it"
+    nn.init.constant_(encoder.linear.weight, 9)
+    encoder.init_weights()
+    assert encoder.linear.weight.eq(9).all(), 'done once'
+
+
+@pytest.mark.parametrize('type_', ['StrictPretrained', 'Pretrained'])
+@pytest.mark.parametrize('within', [False, True], ids=['alone', 'in a model'])
+def test_a_checkpoint_is_loaded_over_what_children_draw(save, type_, within):
+    state = other(Encoder())
+    encoder = Encoder(dict(type=type_, checkpoint=save(state)))
+    given = dict(encoder.init_cfg)
+    top = encoder
+    if within:
+        top = BaseModule(dict(type='Constant', layer=['Conv2d', 'Linear'], val=5))
+        top.backbone, top.head = encoder, nn.Linear(1, 1)
+    top.init_weights()
+    assert same(encoder, state)
+    assert encoder.init_cfg == given
+    assert encoder.is_init
+    if within:
+        assert top.head.weight.eq(5).all()
+
+
+def test_pretrained_is_strict(save):
+    path = save(without(other(Encoder()), 'linear.bias'))
+    for init_cfg in (dict(type='Pretrained', checkpoint=path), strict(path)):
+        encoder = Encoder(init_cfg)
+        with pytest.raises(WeightsError, match=r'absent: linear\.bias'):
+            encoder.init_weights()
+        assert encoder.init_cfg['type'] == 'StrictPretrained'
+
+
+def test_initialisers_that_load_nothing_come_last_too():
+    encoder = Encoder(dict(type='Constant', layer=['Conv2d', 'Linear'], val=5))
+    encoder.init_weights()
+    assert encoder.linear.weight.eq(5).all()
+    assert encoder.conv.conv.weight.eq(5).all()
+
+
+def test_a_checkpoint_is_adapted_before_it_is_compared(save):
+    state = other(Encoder())
+    encoder = Adapting(strict(save(state)))
+    encoder.init_weights()
+    assert torch.equal(encoder.conv.conv.weight, 2 * state['conv.conv.weight'])
+    assert encoder.linear.weight.eq(0.25).all(), 'new_weights may be absent and stay fresh'
+    with pytest.raises(WeightsError, match=r'absent: linear\.weight'):
+        StrictPretrained(save(other(Encoder())), new=['nothing'])(Adapting())
+
+
+# Our encoders
+
+
+VOCABULARIES = ['[PAD] [UNK] [CLS] [SEP] [MASK] left right', '[PAD] [UNK] [CLS] [SEP] [MASK] right left']
+PPE = dict(type='PPE', base_channels=8, img_size=32, text_channels=16, num_text_tokens=6, patch_size=8, num_heads=2)
+HEADS = dict(
+    PPE=dict(type='MSFFUpAttentionHead', in_channels=(8, 16, 32)),
+    SVLAEncoder=dict(
+        type='FullScaleHead', in_channels=(16, 24, 32), ham_channels=16, channels=16, rank=4,
+        norm_cfg=dict(type='GN', num_groups=4),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture
+def parts(tiny_arch, tiny_bert):
+    """Configs of the parts of ours that load strictly."""
+    return dict(
+        PPE=PPE,
+        SVLAEncoder=dict(type='SVLAEncoder', arch=tiny_arch, text_channels=16),
+        BertTextEncoder=dict(
+            type='BertTextEncoder', pretrained=None, tokenizer=dict(vocab=VOCABULARIES[0]), arch=tiny_bert
+        ),
+    )
+
+
+@pytest.mark.parametrize('name', ['PPE', 'SVLAEncoder', 'BertTextEncoder'])
+def test_parts_of_ours_hold_exactly_what_was_loaded(save, parts, name):
+    state = other(MODELS.build(parts[name]))
+    part = MODELS.build({**parts[name], 'init_cfg': strict(save(state))})
+    part.init_weights()
+    assert same(part, state)
+    with pytest.raises(WeightsError, match='no key of'):
+        MODELS.build({**parts[name], 'init_cfg': strict(save(dict(x=torch.zeros(1))))}).init_weights()
+    first = next(key for key in state if key.endswith('weight'))
+    lacking = dict(type='Pretrained', checkpoint=save(without(state, first)))
+    with pytest.raises(WeightsError, match=f'absent: {first}'):
+        MODELS.build({**parts[name], 'init_cfg': lacking}).init_weights()
+
+
+@pytest.mark.parametrize('frozen', [False, True])
+@pytest.mark.parametrize('name', ['PPE', 'SVLAEncoder'])
+def test_a_model_starts_from_the_parts_of_a_checkpoint(tmp_path, parts, log_lines, name, frozen):
+    """A file as a run of stage 1 leaves it."""
+    freeze = dict(frozen=True) if frozen else {}
+    stage1 = dict(type='PPESimSiam', backbone=parts[name], text_encoder=parts['BertTextEncoder'])
+    state = other(MODELS.build(ConfigDict(stage1)))
+    backbone, encoder = (
+        {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+        for prefix in ('backbone.', 'text_encoder.')
+    )
+    path = str(tmp_path / 'epoch_1.pth')
+    save_checkpoint(dict(state_dict=state, meta=dict(epoch=1)), path)
+    own = freeze if name == 'PPE' else {}
+    config = dict(
+        type='TextEncoderDecoder',
+        backbone={**parts[name], **own, 'init_cfg': strict(path, prefix='backbone.')},
+        text_encoder={**parts['BertTextEncoder'], **freeze, 'init_cfg': strict(path, prefix='text_encoder.')},
+        decode_head=HEADS[name],
+    )
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(ConfigDict(config))
+    assert not same(model.backbone, backbone)
+    model.init_weights()
+    assert same(model.backbone, backbone)
+    assert same(model.text_encoder, encoder)
+    said = [line for line in log_lines if 'keys matched' in line]
+    for part, loaded in ((name, backbone), ('BertTextEncoder', encoder)):
+        (line,) = (line for line in said if line.startswith(f'{part} from'))
+        assert f'{len(loaded)} keys matched; 0 of the model keep their own initialisation (none); 0 of the file' in line
+        prefix = 'text_encoder.' if part == 'BertTextEncoder' else 'backbone.'
+        assert f"'{path}' under prefix '{prefix}'" in line
+    trained = {n.split('.')[0] for n, p in model.named_parameters() if p.requires_grad}
+    held = {'text_encoder' for _ in freeze} | {'backbone' for _ in own}
+    assert trained == {'backbone', 'text_encoder', 'decode_head'} - held
+
+
+def test_position_embeddings_of_another_size_are_resized(save, parts):
+    state = MODELS.build({**PPE, 'text_channels': None, 'img_size': 64}).state_dict()
+    encoder = MODELS.build({**PPE, 'text_channels': None, 'init_cfg': strict(save(state))})
+    encoder.init_weights()
+    assert encoder.patches[0].position.shape == (1, 8, 4, 4)
+    expected = nn.functional.interpolate(state['patches.0.position'], (4, 4), mode='bicubic', align_corners=False)
+    assert torch.equal(encoder.patches[0].position, expected)
+    assert torch.equal(encoder.stem.conv.weight, state['stem.conv.weight'])
+
+
+def test_a_text_encoder_refuses_weights_of_another_vocabulary(save, parts, tiny_bert):
+    theirs = MODELS.build({**parts['BertTextEncoder'], 'tokenizer': dict(vocab=VOCABULARIES[1])})
+    longer = MODELS.build({**parts['BertTextEncoder'], 'tokenizer': dict(vocab=f'{VOCABULARIES[0]} lobe')})
+    for source, error, words in (
+        (theirs, TextEncoderError, 'was trained with vocabulary'),
+        (longer, WeightsError, r'word_embeddings.weight \(8, 16\) instead of \(7, 16\)'),
+    ):
+        encoder = MODELS.build({**parts['BertTextEncoder'], 'init_cfg': strict(save(source.state_dict()))})
+        before = snapshot(encoder)
+        with pytest.raises(error, match=words):
+            encoder.init_weights()
+        assert same(encoder, before)
+
+
+def test_weights_of_another_run_go_before_those_of_the_folder(save, tiny_bert):
+    """So neither the folder's nor the hub's weights are asked for."""
+    state = other(BertTextEncoder('bert-base-uncased', arch=tiny_bert))
+    encoder = BertTextEncoder('bert-base-uncased', arch=tiny_bert, frozen=True, init_cfg=strict(save(state)))
+    encoder.init_weights()
+    assert same(encoder, state)
+    assert not encoder.train().training
+
+
+def test_a_list_of_initialisations_is_taken_too():
+    one = dict(type='Pretrained', checkpoint='weights.pth')
+    assert [c['type'] for c in StrictInitModule([one, dict(type='Constant', val=1.0)]).init_cfg] == [
+        'StrictPretrained',
+        'Constant',
+    ]

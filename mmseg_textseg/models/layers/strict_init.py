@@ -72,9 +72,11 @@ class StrictInitModule(BaseModule):
     ``fresh_weights()`` (their own initialisation) and ``adapt_weights(state)`` (a checkpoint of another shape).
     """
 
-    def __init__(self, init_cfg: dict | None = None):
-        if init_cfg is not None and init_cfg.get('type') == 'Pretrained':
-            init_cfg = {**init_cfg, 'type': 'StrictPretrained'}
+    def __init__(self, init_cfg: dict | list[dict] | None = None):
+        if init_cfg is not None:
+            several = init_cfg if isinstance(init_cfg, (list, tuple)) else [init_cfg]
+            several = [{**c, 'type': 'StrictPretrained'} if c.get('type') == 'Pretrained' else c for c in several]
+            init_cfg = several if isinstance(init_cfg, (list, tuple)) else several[0]
         super().__init__(init_cfg)
 
     def fresh_weights(self) -> None:
