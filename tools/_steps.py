@@ -21,16 +21,25 @@ def run(*command: str) -> None:
 def train_once(config: str, work_dir: Path, *arguments: str) -> tuple[str, float]:
     """Train, go on with an interrupted training, or leave a finished one as it is.
 
+    ``work_dir/run.json`` says which run the folder is of, and whether it is finished.
+
     Returns:
         Path of the last checkpoint; seconds that the (last part of the) training took.
     """
-    last, done = work_dir / 'last_checkpoint', work_dir / 'trained'
-    if not done.is_file():
+    last, record = work_dir / 'last_checkpoint', work_dir / 'run.json'
+    command = [config, *arguments]
+    known = json.loads(record.read_text(encoding='utf-8')) if record.is_file() else dict(command=command)
+    if known['command'] != command:
+        sys.exit(f'{work_dir} is of another run ({" ".join(known["command"])}): delete it, or name another folder')
+    if 'seconds' not in known:
+        work_dir.mkdir(parents=True, exist_ok=True)
+        record.write_text(json.dumps(known), encoding='utf-8')
         start = time.time()
         resume = ['--resume'] if last.is_file() else []
         run('tools/train.py', config, '--work-dir', str(work_dir), *resume, *arguments)
-        done.write_text(str(time.time() - start), encoding='utf-8')
-    return last.read_text(encoding='utf-8').strip(), float(done.read_text(encoding='utf-8'))
+        known['seconds'] = round(time.time() - start, 1)
+        record.write_text(json.dumps(known), encoding='utf-8')
+    return last.read_text(encoding='utf-8').strip(), known['seconds']
 
 
 def read_scores(folder: Path) -> tuple[dict, list[dict]]:

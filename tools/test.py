@@ -48,8 +48,9 @@ def main() -> None:
             for dataset in datasets:
                 dataset.shuffle_text = True
         if args.tta:
-            if 'tta_pipeline' not in cfg or 'tta_model' not in cfg:
-                raise ConfigError(f'{args.config} has no tta_pipeline and tta_model for --tta')
+            absent = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
+            if absent:
+                raise ConfigError(f'{args.config} has no {" and no ".join(absent)} for --tta: docs/pretraining.md')
             for dataset in datasets:
                 dataset.pipeline = cfg.tta_pipeline
             cfg.model = {**cfg.tta_model, 'module': cfg.model}

@@ -5,12 +5,15 @@ python tools/train.py configs/mptpn/mptpn_monuseg_224x224.py --init-from CHECKPO
 """
 
 import argparse
+import os.path as osp
+from pathlib import Path
 
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.runner import Runner
 
 from mmseg_textseg.apis import ConfigError, init_from, load_config
-from mmseg_textseg.apis.cli import add_common_arguments, apply_common, plain_errors, require
+from mmseg_textseg.apis.cli import add_common_arguments, apply_common, find_work_dir, plain_errors, require
 
 
 def parse_args() -> argparse.Namespace:
@@ -42,16 +45,29 @@ def enable_amp(cfg) -> None:
 def main() -> None:
     args = parse_args()
     with plain_errors():
-        cfg = load_config(args.config, args.cfg_options, checkpoint=args.init_from)
-        if args.init_from:
-            init_from(cfg, args.init_from)
+        start = args.init_from
+        if args.resume and osp.isfile(args.config):
+            # mmengine loads initial weights before it resumes: the checkpoint's own, not those of the first start.
+            last = osp.join(find_work_dir(Config.fromfile(args.config), args), 'last_checkpoint')
+            start = Path(last).read_text(encoding='utf-8').strip() if osp.isfile(last) else start
+        cfg = load_config(args.config, args.cfg_options, checkpoint=start)
+        if start:
+            init_from(cfg, start)
         apply_common(cfg, args)
-        # Also with --resume: mmengine loads initial weights first.
         require(cfg, ('train', 'val'), weights=True)
         cfg.resume = args.resume
         if args.amp:
             enable_amp(cfg)
-        Runner.from_cfg(cfg).train()
+        runner = Runner.from_cfg(cfg)
+        try:
+            runner.train()
+        except AssertionError as error:
+            if 'epoch_length' not in str(error):
+                raise
+            raise ConfigError(
+                'an epoch has no batch: with drop_last=True train_dataloader.batch_size must not be more than the '
+                'images; lower it'
+            ) from error
 
 
 if __name__ == '__main__':

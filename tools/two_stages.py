@@ -11,10 +11,10 @@ import json
 from pathlib import Path
 
 from _steps import ROOT, make_easy_phantom, read_scores, run, train_once
+from mmengine.config import Config
 from prettytable import PrettyTable
 
 FIGURES = ('dice', 'iou', 'miou', 'acc', 'precision', 'recall')
-WITHOUT = ['model.backbone.init_cfg=None', 'model.text_encoder.init_cfg=None']
 
 
 def read_log(work_dir: Path) -> list[dict]:
@@ -28,9 +28,19 @@ def evaluate(config: str, checkpoint: str, work_dir: Path, options: list[str], s
     """Test; metrics.json."""
     out = work_dir / ('shuffled_text' if shuffle else 'right_text')
     control = ['--shuffle-text'] if shuffle else []
-    if not (out / 'metrics.json').is_file():  # the last file that a test writes
+    # The folder is of one run (train_once), and metrics.json the last file that a test writes.
+    if not (out / 'metrics.json').is_file():
         run('tools/test.py', config, checkpoint, '--work-dir', str(work_dir), '--out', str(out), *control, *options)
     return read_scores(out)[0]
+
+
+def from_random(config: str) -> list[str]:
+    """Options that take stage 1's weights away from a config of stage 2."""
+    model = Config.fromfile(config).model
+    options = ['model.backbone.init_cfg=None']
+    if model.backbone.get('frozen') is not None:
+        options.append('model.backbone.frozen=False')
+    return options if model.get('text_encoder') is None else [*options, 'model.text_encoder.init_cfg=None']
 
 
 def cfg_options(options: list[str]) -> list[str]:
@@ -41,12 +51,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Stage 1, then stage 2 from its checkpoint')
     parser.add_argument('stage1', help='config of the contrastive pretraining')
     parser.add_argument('stage2', help='config of the segmentation')
-    parser.add_argument('--work-dir', type=Path, default=ROOT / 'work_dirs' / 'two_stages')
+    parser.add_argument('--work-dir', type=Path, help='default: work_dirs/two_stages/<name of stage 2>')
     parser.add_argument('--control', action='store_true', help='train stage 2 from random weights too, as long')
     parser.add_argument('--phantom', metavar='DIR', help='make the phantom of the demos there first')
     parser.add_argument('--options', nargs='+', default=[], metavar='KEY=VALUE', help='--cfg-options of every step')
     args = parser.parse_args()
-    out = args.work_dir.resolve()
+    # The tools run at the repository's root.
+    for key in ('stage1', 'stage2'):
+        path = Path(getattr(args, key))
+        setattr(args, key, str(path.resolve()) if path.is_file() else str(path))
+    out = (args.work_dir or ROOT / 'work_dirs' / 'two_stages' / Path(args.stage2).stem).resolve()
     if args.phantom:
         make_easy_phantom(args.phantom)
     shared = cfg_options(args.options)
@@ -56,7 +70,7 @@ def main() -> None:
     scores = {'from stage 1': evaluate(args.stage2, second, out / 'stage2', shared)}
     scores['from stage 1, shuffled sentences'] = evaluate(args.stage2, second, out / 'stage2', shared, shuffle=True)
     if args.control:
-        options = cfg_options([*args.options, *WITHOUT])
+        options = cfg_options([*args.options, *from_random(args.stage2)])
         third, seconds['control'] = train_once(args.stage2, out / 'control', *options)
         scores['from random weights'] = evaluate(args.stage2, third, out / 'control', shared)
     log = [row for row in read_log(out / 'stage1') if 'loss_simsiam' in row]

@@ -7,7 +7,6 @@ _base_ = ['./mptpn_monuseg_224x224.py']
 model = dict(
     backbone=dict(
         base_channels=16,
-        num_text_tokens=24,
         init_cfg=dict(checkpoint='work_dirs/ppe-simsiam-c16_medical_224x224/epoch_4.pth'),
     ),
     decode_head=dict(in_channels=[16, 32, 64]),
@@ -15,21 +14,12 @@ model = dict(
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadMask'),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
+    dict(type='Resize', scale={{_base_.size}}, keep_ratio=False),
     dict(type='PhotoMetricDistortion'),
-    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}, max_tokens=24),
-    dict(type='PackTextSegInputs'),
-]
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
-    dict(type='LoadMask'),
-    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}, max_tokens=24),
+    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}, max_tokens={{_base_.num_text_tokens}}),
     dict(type='PackTextSegInputs'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 max_epochs = 40
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [

@@ -9,14 +9,7 @@ _base_ = [
     '../default_runtime.py',
 ]
 randomness = dict(seed=0)
-model = dict(backbone=dict(base_channels=16, num_text_tokens=24))
-train_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(224, 224), keep_ratio=False),
-    dict(type='TokenizeText', tokenizer={{_base_.tokenizer}}, max_tokens=24),
-    dict(type='TwoViews', transforms={{_base_.view_transforms}}),
-    dict(type='PackViews'),
-]
+model = dict(backbone=dict(base_channels=16))
 train_dataloader = dict(
     batch_size=16,
     dataset=dict(
@@ -31,7 +24,7 @@ train_dataloader = dict(
                     data_root='data/monuseg_lvit/Train_Folder',
                     ann_file='Train_text.xlsx',
                     data_prefix=dict(img_path='img'),
-                    pipeline=train_pipeline,
+                    pipeline={{_base_.train_pipeline}},
                 ),
             ),
             dict(
@@ -39,7 +32,7 @@ train_dataloader = dict(
                 data_root='data/busi_medvlsm',
                 ann_file='anns/train.json',
                 data_prefix=dict(img_path='images'),
-                pipeline=train_pipeline,
+                pipeline={{_base_.train_pipeline}},
             ),
         ],
     ),

@@ -46,8 +46,13 @@ def apply_common(cfg: Config, args: argparse.Namespace, sub: str = '') -> None:
     cfg.launcher = args.launcher
     if args.launcher == 'pytorch' and get_device() == 'cpu':
         _distribute_on_cpu(cfg)
+    cfg.work_dir = osp.join(find_work_dir(cfg, args), sub)
+
+
+def find_work_dir(cfg: Config, args: argparse.Namespace) -> str:
+    """Argument, then config, then the config's name."""
     name = osp.splitext(osp.basename(args.config))[0]
-    cfg.work_dir = osp.join(args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name), sub)
+    return args.work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
 
 
 def _distribute_on_cpu(cfg: Config) -> None:

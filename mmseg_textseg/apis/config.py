@@ -45,7 +45,13 @@ def load_config(path: str, options: dict | None = None, checkpoint: str | None =
     stored = None if checkpoint is None else checkpoint_encoder(checkpoint)
     if stored and cfg.model.get('text_encoder') is not None:
         # The folder of a BERT may have moved: then an option says where its vocabulary is.
-        moved = isinstance(stored['tokenizer'], str) and f'{ENCODER}.pretrained' in (options or {})
+        wanted = (options or {}).get(f'{ENCODER}.pretrained')
+        moved = isinstance(stored['tokenizer'], str) and wanted is not None
+        if stored['pretrained'] is None and wanted not in (None, 'scratch'):
+            raise ConfigError(
+                f'{ENCODER}.pretrained={wanted}, but {checkpoint} has a text encoder that was trained from scratch, '
+                'with a vocabulary of its own: leave the option out'
+            )
         if not moved:
             for key in ('pretrained', 'tokenizer', 'arch'):  # one by one: update() of a ConfigDict merges
                 cfg.model.text_encoder[key] = stored[key]
@@ -105,12 +111,16 @@ def settle_text_encoder(cfg: Config) -> None:
 
 
 def _without_tokenizer(steps: list) -> list:
-    """Steps of a pipeline, or lists of them, but for TokenizeText."""
-    return [
-        _without_tokenizer(step) if isinstance(step, list) else step
-        for step in steps
-        if not isinstance(step, dict) or step.get('type') != 'TokenizeText'
-    ]
+    """Steps of a pipeline, or lists of them, but for TokenizeText; a list of it alone goes too."""
+    kept = []
+    for step in steps:
+        if isinstance(step, list):
+            rest = _without_tokenizer(step)
+            if rest or not step:
+                kept.append(rest)
+        elif not isinstance(step, dict) or step.get('type') != 'TokenizeText':
+            kept.append(step)
+    return kept
 
 
 def _drop_old_encoder(cfg: Config, options: dict) -> None:
@@ -204,9 +214,18 @@ def checkpoint_weights(checkpoint: str) -> dict:
     """State dict of a checkpoint.
 
     Raises:
-        ConfigError: no such file.
+        ConfigError: no such file, or no checkpoint.
     """
     if not Path(checkpoint).is_file() and '://' not in checkpoint:
         raise ConfigError(f'no checkpoint at {checkpoint}')
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    try:
+        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
+    except Exception as error:  # the unpickler fails in as many ways as there are files
+        raise ConfigError(
+            f'{checkpoint} is no checkpoint that PyTorch reads ({error}); expected a .pth file'
+        ) from error
+    if not isinstance(loaded, dict):
+        raise ConfigError(
+            f'{checkpoint} holds a {type(loaded).__name__}; expected a dict of tensors, or with state_dict'
+        )
     return loaded.get('state_dict', loaded)

@@ -3,7 +3,7 @@
 import numpy as np
 from mmseg.registry import DATASETS
 
-from .annotations import AnnotationRow
+from .annotations import AnnotationError, AnnotationRow
 from .text_controls import shuffle_texts
 from .text_seg_dataset import TextSegDataset, pair_names
 
@@ -29,8 +29,8 @@ class ImageCaptionDataset(TextSegDataset):
         kwargs: of :class:`TextSegDataset`, but for ``expressions`` and ``mask_column``.
 
     Raises:
-        ValueError: for a folder of masks or a bad option; with ``num_images``, if there are fewer images.
-        AnnotationError: as TextSegDataset.
+        ValueError: for a folder of masks or a bad option.
+        AnnotationError: as TextSegDataset; with ``num_images``, if there are fewer images.
     """
 
     METAINFO: dict = dict(classes=(), palette=[])  # nothing is labelled; test_mode asks for the key
@@ -92,9 +92,9 @@ class ImageCaptionDataset(TextSegDataset):
         if self.num_images is None:
             return images
         if self.num_images > len(images):
-            raise ValueError(
-                f'num_images is {self.num_images}, but {self.ann_file} has {len(images)} images: set num_images to '
-                'at most that, or to None for all'
+            raise AnnotationError(
+                self.ann_file,
+                [f'num_images={self.num_images}, but {len(images)} images: set at most that, or None for all'],
             )
         chosen = np.random.default_rng(self.seed).choice(len(images), self.num_images, replace=False)
         return [images[i] for i in sorted(chosen)]

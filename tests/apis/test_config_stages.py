@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner.checkpoint import save_checkpoint
 from mmseg.registry import MODELS
 
-from mmseg_textseg.apis import find_missing, init_from, load_config
+from mmseg_textseg.apis import ConfigError, find_missing, init_from, load_config
 from mmseg_textseg.apis.config import SCRATCH_ARCH, find, innermost
 from mmseg_textseg.models import TextEncoderError
 from mmseg_textseg.tokenization import load_tokenizer
@@ -196,3 +196,40 @@ def test_scratch_reads_each_table_with_its_own_options(two_tables, tmp_path):
     vocab = load_config(MEDICAL, {**SCRATCH, **two_tables, **own}).model.text_encoder.tokenizer.vocab.split()
     assert {'alpha', 'beta'} < set(vocab)
     assert 'aside' not in vocab
+
+
+def test_another_text_encoder_than_stage_1s_is_refused(tmp_path):
+    path = stored(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r'pretrained=some/bert, but .*stage1\.pth has a text encoder .* from scratch'
+    ):
+        load_config(STAGE2, {'model.text_encoder.pretrained': 'some/bert'}, checkpoint=path)
+    assert load_config(STAGE2, SCRATCH, checkpoint=path).model.text_encoder.tokenizer == dict(vocab=VOCAB)
+
+
+@pytest.mark.parametrize('content', [b'# a text file\n', b'some words', b''])
+def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
+    path = tmp_path / 'notes.pth'
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r'notes\.pth is no checkpoint'):
+        load_config(STAGE2, checkpoint=str(path))
+
+
+def test_a_checkpoint_without_tensors_is_named(tmp_path):
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(ConfigError, match=r'list\.pth holds a list'):
+        load_config(STAGE2, checkpoint=str(tmp_path / 'list.pth'))
+
+
+def test_text_free_test_time_augmentation_keeps_its_branches(tmp_path):
+    """A list that held TokenizeText alone goes: an empty one would leave TestTimeAug without views."""
+    path = tmp_path / 'free.py'
+    path.write_text(
+        f'_base_ = [{STAGE2!r}]\n'
+        'model = dict(text_encoder=None, backbone=dict(text_channels=None))\n'
+        "tokenize = dict(type='TokenizeText', tokenizer='x')\n"
+        "tta_pipeline = [dict(type='TestTimeAug', transforms=[[dict(type='LoadMask')], [tokenize],\n"
+        "    [tokenize, dict(type='PackTextSegInputs')]])]\n"
+    )
+    (augment,) = load_config(str(path)).tta_pipeline
+    assert [[step.type for step in branch] for branch in augment.transforms] == [['LoadMask'], ['PackTextSegInputs']]

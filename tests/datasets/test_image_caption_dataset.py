@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import DefaultScope
 from mmseg.registry import DATASETS
 
-from mmseg_textseg.datasets import ImageCaptionDataset, make_phantom
+from mmseg_textseg.datasets import AnnotationError, ImageCaptionDataset, make_phantom
 
 SHARED = Path(__file__).parents[3] / 'shared' / 'data'
 ROWS = [
@@ -125,7 +125,7 @@ def test_some_images_drawn_with_a_seed(eight):
 
 
 def test_more_images_than_there_are(eight):
-    with pytest.raises(ValueError, match=r'num_images is 9, but .*eight\.json has 8 images'):
+    with pytest.raises(AnnotationError, match=r'eight\.json[\s\S]*num_images=9, but 8 images'):
         drawn(eight, num_images=9)
 
 

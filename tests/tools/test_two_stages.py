@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -180,23 +181,35 @@ def again(done, monkeypatch):
 
 
 def test_nothing_finished_is_repeated(done, again, capsys):
-    commands = again()
-    assert [command for command in commands if command[0] == 'tools/train.py'] == []
+    assert again() == []
     assert json.loads((done.work / 'summary.json').read_text()) == done.summary
     assert capsys.readouterr().out.strip() in done.output
 
 
 def test_an_interrupted_stage_goes_on(done, again):
-    (done.work / 'stage2' / 'trained').rename(done.work / 'kept')
+    record = done.work / 'stage2' / 'run.json'
+    finished = record.read_text()
+    record.write_text(json.dumps(dict(command=json.loads(finished)['command'])))
     try:
         (train,) = (command for command in again() if command[0] == 'tools/train.py')
     finally:
-        (done.work / 'kept').rename(done.work / 'stage2' / 'trained')
+        record.write_text(finished)
         (done.work / 'summary.json').write_text(json.dumps(done.summary))
     assert train[1:4] == (str(done.stage2), '--work-dir', str(done.work / 'stage2'))
     assert '--resume' in train
     assert train[train.index('--init-from') + 1] == str(done.checkpoint)
     assert train[train.index('--cfg-options') + 1 :] == tuple(OPTIONS)
+
+
+def test_a_folder_of_another_run_is_refused(done, again):
+    record = done.work / 'stage2' / 'run.json'
+    finished = record.read_text()
+    record.write_text(json.dumps({**json.loads(finished), 'command': ['another.py']}))
+    try:
+        with pytest.raises(SystemExit, match=r'stage2 is of another run \(another\.py\): delete it'):
+            again()
+    finally:
+        record.write_text(finished)
 
 
 # What cannot run
@@ -219,6 +232,29 @@ def test_a_collapse_ends_in_one_plain_error(done, run):
     assert line.startswith('CollapseError: the encodings have collapsed at iteration 2: spread_1 ')
     assert 'Try a lower learning rate' in line
     assert [entry['step'] for entry in steps(work)] == [1, 2], 'the log has the figures'
+
+
+def test_more_images_a_batch_than_there_are(done, run):
+    config = done.here / 'large.py'
+    config.write_text(
+        f'_base_ = [{str(done.stage1)!r}]\n'
+        "train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=1)\n"
+        "train_dataloader = dict(batch_size=1000, sampler=dict(type='DefaultSampler', shuffle=True))\n"
+        "param_scheduler = [dict(type='CosineAnnealingLR', T_max=1, by_epoch=True, convert_to_iter_based=True)]\n"
+    )
+    options = OPTIONS[1:]
+    end = run(TOOLS / 'train.py', config, '--work-dir', done.here / 'never', '--cfg-options', *options)
+    assert plain_error(end).startswith('ConfigError: an epoch has no batch: with drop_last=True')
+
+
+def test_resume_goes_on_without_stage_1(done, run):
+    """The config names a checkpoint of stage 1 that is not there, and --init-from is not said again."""
+    work = done.here / 'resumed'
+    shutil.copytree(done.work / 'stage2', work)
+    options = [*OPTIONS, 'train_cfg.max_iters=5']
+    end = run(TOOLS / 'train.py', done.stage2, '--work-dir', work, '--resume', '--cfg-options', *options)
+    assert end.code == 0, end.output[-2000:]
+    assert (work / 'iter_5.pth').is_file()
 
 
 def test_stage_1_has_nothing_to_test(done, run):

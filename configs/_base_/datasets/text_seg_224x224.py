@@ -1,7 +1,8 @@
 # A sentence an image at 224 x 224 (MPTPN 4.1). The dataset, its folder and its tables are the inheriting config's.
 tokenizer = 'bert-base-uncased'
 size = (224, 224)
-num_text_tokens = 10
+# With the two special ones; 10 would cut "The nuclei density in the upper right is high."
+num_text_tokens = 24
 # Sentences name places, so nothing is flipped.
 train_pipeline = [
     dict(type='LoadImageFromFile'),

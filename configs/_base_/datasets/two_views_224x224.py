@@ -1,7 +1,8 @@
 # Two views of an image and its caption at 224 x 224 (MPTPN stage 1). The dataset is the inheriting config's.
 tokenizer = 'bert-base-uncased'
 size = (224, 224)
-num_text_tokens = 10
+# With the two special ones; 10 would cut "The nuclei density in the upper right is high."
+num_text_tokens = 24
 # Captions name places: views differ in colour and sharpness, never by a flip or a crop.
 view_transforms = [
     dict(

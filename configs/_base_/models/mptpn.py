@@ -18,7 +18,7 @@ model = dict(
         base_channels=64,
         img_size=224,
         text_channels=text_channels,
-        num_text_tokens=10,
+        num_text_tokens=24,
         init_cfg=dict(
             type='StrictPretrained',
             checkpoint='work_dirs/ppe-simsiam_coco-captions_224x224/epoch_100.pth',
@@ -39,5 +39,5 @@ model = dict(
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
 )
-# Sentences name places, so views differ in size only. MMSegmentation's own SegTTAModel applies the sigmoid twice here.
+# For --tta, which needs a tta_pipeline too: docs/pretraining.md. MMSegmentation's own applies the sigmoid twice.
 tta_model = dict(type='TextSegTTAModel')

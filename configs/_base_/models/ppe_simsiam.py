@@ -10,5 +10,5 @@ model = dict(
         size_divisor=16,
     ),
     text_encoder=dict(type='BertTextEncoder', pretrained='bert-base-uncased', frozen=True),
-    backbone=dict(type='PPE', base_channels=64, img_size=224, text_channels=text_channels, num_text_tokens=10),
+    backbone=dict(type='PPE', base_channels=64, img_size=224, text_channels=text_channels, num_text_tokens=24),
 )

@@ -51,6 +51,8 @@ class PPE(StrictInitModule):
     """
 
     STRIDES = (1, 2, 4)
+    # For the error of a checkpoint that does not fit.
+    variant_options = "each of base_channels, text_channels, token_mixing, patch_size, pool (with 'conv' img_size too)"
 
     def __init__(
         self,
@@ -77,7 +79,7 @@ class PPE(StrictInitModule):
             raise ValueError(f"token_mixing must be 'conv' or 'attention', got {token_mixing!r}")
         if pool not in ('after', 'before'):
             raise ValueError(f"pool must be 'after' or 'before', got {pool!r}")
-        if patch_size % 4:
+        if patch_size < 4 or patch_size % 4:
             raise ValueError(
                 f'patch_size must be a multiple of 4, as the third scale has a quarter of it: {patch_size}'
             )

@@ -127,7 +127,8 @@ def match_weights(
         shapes = [f'{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}' for k in reshaped]
         raise WeightsError(
             f'{where} does not fill {name}: absent: {_some(required)}; of another shape: {_some(shapes)}. '
-            'Check that the variant (arch, widths, depths) is the one of the checkpoint.'
+            f'Check that {getattr(module, "variant_options", "the variant (arch, widths, depths)")} is as in the '
+            'checkpoint.'
         )
     return matched, missing, [k for k in state if k not in own]
 

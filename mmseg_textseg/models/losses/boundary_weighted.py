@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .binary import binary_terms
+
 
 def boundary_weights(
     mask: Tensor, lam: float = 1.2, kernel_size: int = 3, iterations: int = 1, ignore_index: int | None = 255
@@ -118,17 +120,7 @@ class BoundaryWeightedSegLoss(nn.Module):
         Raises:
             ValueError: more than one foreground class.
         """
-        if logits.shape[1] > 2:
-            raise ValueError(
-                f'BoundaryWeightedSegLoss is for one foreground class (1 or 2 logits), got {logits.shape[1]} channels'
-            )
-        # Softmax over two channels is the sigmoid of their difference.
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        logit = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
-        truth = _foreground(target, ignore_index).to(logit.dtype)
-        valid = torch.ones_like(logit) if ignore_index is None else (target != ignore_index).to(logit.dtype)
-        if weight is not None:
-            valid = valid * weight
+        logit, truth, valid = binary_terms(logits, target, weight, ignore_index)
         edges = boundary_weights(target, self.lam, self.kernel_size, self.iterations, ignore_index).to(logit.dtype)
         focal = binary_focal_loss(logit, truth, valid, self.gamma, self.alpha)
         dice = weighted_soft_dice_loss(logit.sigmoid(), truth, edges * valid, self.smooth)

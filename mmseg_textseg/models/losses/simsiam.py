@@ -1,5 +1,6 @@
 """Loss of MPTPN's stage 1 (3.2.1, Algorithm 1), SimSiam's."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -14,4 +15,6 @@ def simsiam_loss(p1: Tensor, y2: Tensor, p2: Tensor, y1: Tensor) -> Tensor:
     Returns:
         Scalar between -2 (the views agree) and 2.
     """
-    return -(F.cosine_similarity(p1, y2.detach(), dim=1) + F.cosine_similarity(p2, y1.detach(), dim=1)).mean()
+    # In bfloat16 the cosines of the last phase, all near 1, would be the same.
+    p1, y2, p2, y1 = (x.to(torch.promote_types(x.dtype, torch.float32)) for x in (p1, y2.detach(), p2, y1.detach()))
+    return -(F.cosine_similarity(p1, y2, dim=1) + F.cosine_similarity(p2, y1, dim=1)).mean()

@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from .binary import binary_terms
+
 
 def weighted_bce_loss(
     logits: Tensor, target: Tensor, w1: float = 0.5, w2: float = 0.5, valid: Tensor | None = None
@@ -89,17 +91,7 @@ class _BinaryLoss(nn.Module):
         Raises:
             ValueError: more than one foreground class.
         """
-        if logits.shape[1] > 2:
-            raise ValueError(
-                f'{type(self).__name__} is for one foreground class (1 or 2 logits), got {logits.shape[1]} channels'
-            )
-        # Half precision overflows in sums over pixels.
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        # Softmax over two channels is the sigmoid of their difference.
-        logit = logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits[:, 0]
-        valid = torch.ones_like(logit) if ignore_index is None else (target != ignore_index).to(logit.dtype)
-        truth = (target > 0).to(logit.dtype)
-        return self.loss_weight * self.value(logit, truth, valid if weight is None else valid * weight)
+        return self.loss_weight * self.value(*binary_terms(logits, target, weight, ignore_index))
 
     def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
         """The loss of (B, H, W) tensors."""
