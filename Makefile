@@ -31,9 +31,9 @@ demo: $(STAMP)  ## train and test a small model on made-up slices
 	@$(BIN)/python tools/demo.py
 
 PHANTOM := configs/phantom
-mptpn-demo: $(STAMP)  ## MPTPN's two stages on made-up slices, and stage 2 without stage 1
+mptpn-demo: $(STAMP)  ## MPTPN's two stages on made-up slices; with CONTROL=1 also stage 2 without stage 1
 	@$(BIN)/python tools/two_stages.py $(PHANTOM)/ppe-simsiam-c8_phantom_96x96.py $(PHANTOM)/mptpn-c8_phantom_96x96.py \
-		--phantom data/phantom_96 --work-dir work_dirs/mptpn-demo --control
+		--phantom data/phantom_96 --work-dir work_dirs/mptpn-demo $(if $(CONTROL),--control)
 
 test: $(STAMP)  ## run the tests, report coverage
 	@$(BIN)/python -m pytest -m 'not shared_data' --cov=mmseg_textseg --cov-report=term-missing:skip-covered

@@ -1,7 +1,7 @@
 # MPTPN stage 1 on medical images, small (C = 16): MoNuSeg's and breast ultrasound's training images and sentences.
 #   python tools/train.py configs/mptpn/ppe-simsiam-c16_medical_224x224.py
 # --cfg-options model.text_encoder.pretrained=DIR is a folder with a BERT; =scratch does without.
-# Figures: docs/results.md.
+# Reached: loss -1.36, spread 0.26 to 0.46, 12 minutes on one thread (docs/results.md).
 _base_ = [
     '../_base_/models/ppe_simsiam.py',
     '../_base_/datasets/two_views_224x224.py',

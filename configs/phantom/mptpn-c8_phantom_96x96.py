@@ -1,6 +1,7 @@
 # MPTPN stage 2, tiny (C = 8), on the easy phantom, 96 x 96, from stage 1's checkpoint.
 #   python tools/train.py configs/phantom/mptpn-c8_phantom_96x96.py --init-from CHECKPOINT_OF_STAGE_1
-# Stage 1 is configs/phantom/ppe-simsiam-c8_phantom_96x96.py; both stages, with a control: make mptpn-demo.
+# Stage 1 is configs/phantom/ppe-simsiam-c8_phantom_96x96.py; both stages: make mptpn-demo.
+# Reached: Dice 57.1, IoU 44.5; shuffled sentences 37.7, 27.8; from random weights 58.5, 45.9 (docs/results.md).
 _base_ = ['../_base_/models/mptpn.py', '../_base_/datasets/refhl_480x480.py', '../default_runtime.py']
 data_root = 'data/phantom_96'
 text_channels = 128
