@@ -17,8 +17,16 @@ from torch import Tensor, nn
 
 from ..layers.strict_init import StrictInitModule
 from ..text_features import TextFeatures
-from .u_transformer import AttentionMixing, ConvMixing, Patches, TextConvs, conv_tokens, resize_position, token_conv
-from .u_transformer import transformer as make_transformer
+from .u_transformer import (
+    AttentionMixing,
+    ConvMixing,
+    Patches,
+    TextConvs,
+    conv_tokens,
+    resize_position,
+    token_conv,
+    transformer_layers,
+)
 
 
 @MODELS.register_module()
@@ -122,10 +130,10 @@ class PPE(StrictInitModule):
         settings = dict(depth=depth, num_heads=num_heads, mlp_ratio=mlp_ratio, dropout=dropout)
         self.down_vits = self.up_vits = None
         if down_vit:
-            self.down_vits = nn.ModuleList(make_transformer(c, **settings) for c in widths)
+            self.down_vits = nn.ModuleList(transformer_layers(c, **settings) for c in widths)
             self.down_convs = nn.ModuleList(token_conv(c, c // 2) for c in widths[1:])
         if up_vit:
-            self.up_vits = nn.ModuleList(make_transformer(c, **settings) for c in widths)
+            self.up_vits = nn.ModuleList(transformer_layers(c, **settings) for c in widths)
             self.up_convs = nn.ModuleList(token_conv(c, c // 2) for c in widths[1:])
         # Fusion, eq. 7.
         self.fusion = nn.ModuleList(ConvModule(c, c, 1, norm_cfg=norm_cfg) for c in widths)

@@ -27,7 +27,7 @@ def conv_tokens(conv: nn.Module, tokens: Tensor) -> Tensor:
     return conv(tokens.transpose(1, 2)).transpose(1, 2)
 
 
-def transformer(channels: int, depth: int, num_heads: int, mlp_ratio: float, dropout: float) -> nn.Sequential:
+def transformer_layers(channels: int, depth: int, num_heads: int, mlp_ratio: float, dropout: float) -> nn.Sequential:
     """Y' = MSA(LN Y) + Y, Y = MLP(LN Y') + Y' (eq. 3, 5), ``depth`` times, on (B, N, channels)."""
     return nn.Sequential(
         *(

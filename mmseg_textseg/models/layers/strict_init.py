@@ -69,7 +69,8 @@ class StrictInitModule(BaseModule):
     nothing when nothing matches, so it is taken as ``'StrictPretrained'`` here.
 
     Subclasses may have ``new_weights`` (regular expressions of keys that a checkpoint may lack),
-    ``fresh_weights()`` (their own initialisation) and ``adapt_weights(state)`` (a checkpoint of another shape).
+    ``fresh_weights()`` (their own initialisation), ``adapt_weights(state)`` (a checkpoint of another shape) and
+    ``variant_options`` (words for the error of one that does not fit).
     """
 
     def __init__(self, init_cfg: dict | list[dict] | None = None):

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class BinaryTerms(NamedTuple):
@@ -43,3 +43,27 @@ def binary_terms(
     valid = torch.ones_like(logit) if ignore_index is None else (target != ignore_index).to(logit.dtype)
     truth = (target > 0).to(logit.dtype) * valid
     return BinaryTerms(logit, truth, valid if weight is None else valid * weight)
+
+
+class BinaryLoss(nn.Module):
+    """A loss of one foreground class in MMSegmentation's calling convention; subclasses have ``value``.
+
+    Args:
+        loss_weight: factor of the whole.
+        loss_name: key in the log.
+    """
+
+    def __init__(self, loss_weight: float, loss_name: str):
+        super().__init__()
+        self.loss_weight = loss_weight
+        self.loss_name = loss_name
+
+    def forward(
+        self, logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = 255, **_
+    ) -> Tensor:
+        """Scalar loss; the arguments are those of :func:`binary_terms`."""
+        return self.loss_weight * self.value(*binary_terms(logits, target, weight, ignore_index))
+
+    def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+        """The loss of (B, H, W) tensors, see :class:`BinaryTerms`."""
+        raise NotImplementedError

@@ -3,9 +3,9 @@
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from .binary import binary_terms
+from .binary import BinaryLoss
 
 
 def boundary_weights(
@@ -73,7 +73,7 @@ def weighted_soft_dice_loss(prob: Tensor, target: Tensor, weight: Tensor, smooth
 
 
 @MODELS.register_module()
-class BoundaryWeightedSegLoss(nn.Module):
+class BoundaryWeightedSegLoss(BinaryLoss):
     """L_seg = focal(M, M_gt) + W (.) dice(M, M_gt), eq. 13, for one foreground class.
 
     Args:
@@ -96,32 +96,16 @@ class BoundaryWeightedSegLoss(nn.Module):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_seg',
     ):
-        super().__init__()
+        super().__init__(loss_weight, loss_name)
         self.lam = lam
         self.kernel_size = kernel_size
         self.iterations = iterations
         self.gamma = gamma
         self.alpha = alpha
         self.smooth = smooth
-        self.loss_weight = loss_weight
-        self.loss_name = loss_name
 
-    def forward(
-        self, logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = 255, **_
-    ) -> Tensor:
-        """Scalar loss.
-
-        Args:
-            logits: (B, 1, H, W), or (B, 2, H, W) with the foreground second.
-            target: (B, H, W), 0 / 1 / ignore_index.
-            weight: extra pixel weights (B, H, W), from a pixel sampler.
-            ignore_index: label that counts nowhere; None for none.
-
-        Raises:
-            ValueError: more than one foreground class.
-        """
-        logit, truth, valid = binary_terms(logits, target, weight, ignore_index)
-        edges = boundary_weights(target, self.lam, self.kernel_size, self.iterations, ignore_index).to(logit.dtype)
+    def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
+        edges = boundary_weights(truth, self.lam, self.kernel_size, self.iterations, ignore_index=None)
         focal = binary_focal_loss(logit, truth, valid, self.gamma, self.alpha)
         dice = weighted_soft_dice_loss(logit.sigmoid(), truth, edges * valid, self.smooth)
-        return self.loss_weight * (focal + dice)
+        return focal + dice

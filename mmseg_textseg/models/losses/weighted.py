@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 import torch.nn.functional as F
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from .binary import binary_terms
+from .binary import BinaryLoss
 
 
 def weighted_bce_loss(
@@ -68,38 +68,8 @@ def weighted_dice_loss(
     return (1 - (overlap + smooth) / (total + smooth)).mean()
 
 
-class _BinaryLoss(nn.Module):
-    """What both losses share: MMSegmentation's call, for one foreground class."""
-
-    def __init__(self, w1: float, w2: float, loss_weight: float, loss_name: str):
-        super().__init__()
-        self.w1, self.w2 = w1, w2
-        self.loss_weight = loss_weight
-        self.loss_name = loss_name
-
-    def forward(
-        self, logits: Tensor, target: Tensor, weight: Tensor | None = None, ignore_index: int | None = 255, **_
-    ) -> Tensor:
-        """Scalar loss.
-
-        Args:
-            logits: (B, 1, H, W), or (B, 2, H, W) with the foreground second.
-            target: (B, H, W), 0 / 1 / ignore_index.
-            weight: extra pixel weights (B, H, W), from a pixel sampler.
-            ignore_index: label that counts nowhere; None for none.
-
-        Raises:
-            ValueError: more than one foreground class.
-        """
-        return self.loss_weight * self.value(*binary_terms(logits, target, weight, ignore_index))
-
-    def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
-        """The loss of (B, H, W) tensors."""
-        raise NotImplementedError
-
-
 @MODELS.register_module()
-class WeightedBCELoss(_BinaryLoss):
+class WeightedBCELoss(BinaryLoss):
     """Weighted binary cross entropy (eq. 9), see :func:`weighted_bce_loss`.
 
     Args:
@@ -109,14 +79,15 @@ class WeightedBCELoss(_BinaryLoss):
     """
 
     def __init__(self, w1: float = 0.5, w2: float = 0.5, loss_weight: float = 1.0, loss_name: str = 'loss_wbce'):
-        super().__init__(w1, w2, loss_weight, loss_name)
+        super().__init__(loss_weight, loss_name)
+        self.w1, self.w2 = w1, w2
 
     def value(self, logit: Tensor, truth: Tensor, valid: Tensor) -> Tensor:
         return weighted_bce_loss(logit, truth, self.w1, self.w2, valid)
 
 
 @MODELS.register_module()
-class WeightedDiceLoss(_BinaryLoss):
+class WeightedDiceLoss(BinaryLoss):
     """Weighted Dice (eq. 10), see :func:`weighted_dice_loss`.
 
     Args:
@@ -136,7 +107,8 @@ class WeightedDiceLoss(_BinaryLoss):
         loss_weight: float = 1.0,
         loss_name: str = 'loss_wdice',
     ):
-        super().__init__(w1, w2, loss_weight, loss_name)
+        super().__init__(loss_weight, loss_name)
+        self.w1, self.w2 = w1, w2
         if form not in ('dice', 'printed'):
             raise ValueError(f"form must be 'dice' or 'printed', got {form!r}")
         self.smooth, self.form = smooth, form
