@@ -51,6 +51,8 @@ setup(
             'regex',
             'setuptools<81',
         ],
-        'dev': ['pytest', 'pytest-cov', 'ruff'],
+        # Reading and preparing data: CT and MRI, converters, tools/make_expressions.py, tools/doctor.py.
+        'data': ['nibabel', 'pydicom', 'pycocotools', 'defusedxml', 'scikit-image', 'ImageHash'],
+        'dev': ['pytest', 'pytest-cov', 'hypothesis', 'ruff'],
     },
 )
