@@ -9,13 +9,13 @@ import json
 import os.path as osp
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 from zipfile import BadZipFile
 
 from mmengine import fileio
 
 from .annotation_table import AnnotationError, Record, Table
 from .coco_captions import is_coco, read_coco
+from .json_lines import not_utf8, read_jsonl
 
 __all__ = ['AnnotationError', 'Record', 'Table', 'read_table']
 
@@ -40,17 +40,18 @@ def read_table(path: str, *, sheet: str | None = None, backend_args: dict | None
         raise FileNotFoundError(
             f'annotation file {path!r} does not exist; set ann_file to a path, absolute or relative to data_root'
         )
-    readers = {'.csv': _read_csv, '.tsv': _read_csv, '.json': _read_json, '.jsonl': _read_jsonl}
     extension = osp.splitext(path)[1].lower()
-    if extension != '.xlsx' and extension not in readers:
-        raise AnnotationError(
-            path, [f'{extension or "no extension"} is not one of .xlsx, {", ".join(readers)}: save the table as one']
-        )
-    content = fileio.get(path, backend_args=backend_args)
-    if extension == '.xlsx':
-        table = _read_xlsx(path, content, sheet)
+    if extension not in ('.xlsx', '.csv', '.tsv', '.json', '.jsonl'):
+        known = '.xlsx, .csv, .tsv, .json, .jsonl'
+        raise AnnotationError(path, [f'{extension or "no extension"} is not one of {known}: save the table as one'])
+    if extension == '.jsonl':
+        table = read_jsonl(path, backend_args)
     else:
-        table = readers[extension](path, _decode(path, content))
+        content = fileio.get(path, backend_args=backend_args)
+        if extension == '.xlsx':
+            table = _read_xlsx(path, content, sheet)
+        else:
+            table = (_read_json if extension == '.json' else _read_csv)(path, _decode(path, content))
     if not table.records and not table.problems:
         raise AnnotationError(path, ['no rows below the header: each row names an image and an expression'])
     return table
@@ -60,10 +61,7 @@ def _decode(path: str, content: bytes) -> str:
     try:
         return content.decode('utf-8-sig')
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b'\n') + 1
-        raise AnnotationError(
-            path, [f'{osp.basename(path)} row {line}: not UTF-8 ({error.reason}): save the file in UTF-8']
-        ) from error
+        raise not_utf8(path, content[: error.start].count(b'\n') + 1, error) from error
 
 
 def _read_xlsx(path: str, content: bytes, sheet: str | None) -> Table:
@@ -152,28 +150,13 @@ def _read_json(path: str, text: str) -> Table:
                 "captions, an object with 'images' and 'annotations')"
             ],
         )
-    return _from_objects(path, list(enumerate(rows, start=1)))
+    return _from_objects(path, rows)
 
 
-def _read_jsonl(path: str, text: str) -> Table:
-    # Not splitlines(): U+2028 and its like may stand inside a JSON string.
-    rows, problems = [], []
-    for number, line in enumerate(text.split('\n'), start=1):
-        if not line.strip():
-            continue
-        try:
-            rows.append((number, json.loads(line)))
-        except json.JSONDecodeError as error:
-            problems.append(f'{osp.basename(path)} row {number}: not valid JSON ({error}): expected an object a line')
-    table = _from_objects(path, rows)
-    table.problems.extend(problems)
-    return table
-
-
-def _from_objects(path: str, rows: list[tuple[int, Any]]) -> Table:
+def _from_objects(path: str, rows: list) -> Table:
     table = Table(path, [], [])
     columns: dict[str, None] = {}
-    for number, row in rows:
+    for number, row in enumerate(rows, start=1):
         source = f'{osp.basename(path)} row {number}'
         if not isinstance(row, dict):
             table.problems.append(f'{source}: expected an object with named values, found {type(row).__name__}')

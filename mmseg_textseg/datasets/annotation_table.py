@@ -3,7 +3,7 @@
 Files are read in ``annotation_readers.py``; what a row means is decided in ``annotations.py``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,13 +60,15 @@ class Record:
 class Table:
     """All records of a file. ``columns`` is the header, or for json the union of all keys in order.
 
+    ``records`` of a jsonl are read from the file at each iteration (:class:`JsonLines`).
+
     ``problems`` are rows that could not be read at all; they are reported together with what the
     caller finds wrong in the others.
     """
 
     path: str
     columns: list[str]
-    records: list[Record]
+    records: Collection[Record]
     problems: list[str] = field(default_factory=list)
 
 

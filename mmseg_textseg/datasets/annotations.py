@@ -4,20 +4,16 @@ A table is somebody's hand work: every row that cannot be used is reported, all 
 dropped in silence.
 """
 
-import logging
 import os.path as osp
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from mmengine.logging import print_log
 
 from .annotation_readers import read_table
 from .annotation_table import AnnotationError, Record, find_column
 from .file_names import Folder
 
-__all__ = ['AnnotationError', 'AnnotationRow', 'load_annotations', 'read_expressions', 'warn_of_duplicates']
+__all__ = ['AnnotationError', 'AnnotationRow', 'iter_annotations', 'load_annotations', 'read_expressions']
 
 SPREADSHEET_ERRORS = {'#N/A', '#REF!', '#VALUE!', '#NAME?', '#NULL!', '#DIV/0!', '#NUM!'}
 
@@ -41,7 +37,7 @@ class AnnotationRow:
     source: str
 
 
-def load_annotations(
+def iter_annotations(
     ann_file: str,
     image_dir: str | None = None,
     mask_dir: str | None = None,
@@ -56,14 +52,15 @@ def load_annotations(
     image_name: Callable[[str], str] | None = None,
     mask_name: Callable[[str], str] | None = None,
     backend_args: dict | None = None,
-) -> list[AnnotationRow]:
-    """Read a table and find its images and masks.
+    problems: list[str] | None = None,
+) -> Iterator[AnnotationRow]:
+    """Read a table row by row and find its images and masks.
 
     A name matches a file exactly, else by stem: LViT's tables say ``.png`` where the image is a ``.tif``. Where
     names differ by more, ``image_name`` and ``mask_name`` are the dataset's rule.
 
     Args:
-        ann_file: xlsx, csv, tsv, json or jsonl; see :func:`read_table`.
+        ann_file: xlsx, csv, tsv, json or jsonl; see :func:`read_table`. Of a jsonl no more than a row is held.
         image_dir: folder of the images; ``None`` leaves names as written and unchecked.
         mask_dir: folder of the masks; ``None`` gives rows without masks if ``image_dir`` is set.
         image_column: column of image names; by default found by its name (Image, img_name, ...).
@@ -78,55 +75,66 @@ def load_annotations(
         mask_name: name of the image file -> name of its mask, for tables without a mask column; by default the
             same.
         backend_args: of mmengine's file backend.
+        problems: gets what is wrong with single rows, which are then passed over. Without it they raise an error,
+            all together, after the last good row.
 
-    Returns:
-        Rows in the order of the table.
+    Yields:
+        The good rows in the order of the table.
 
     Raises:
         FileNotFoundError: if the table or a folder is missing.
-        AnnotationError: with every problem of every row.
+        AnnotationError: if the table as a whole cannot be used; without ``problems`` also with every problem of every
+            row.
     """
     table = read_table(ann_file, sheet=sheet, backend_args=backend_args)
-    problems = list(table.problems)
-    image_column = find_column(table, 'image_column', image_column, problems)
+    found = list(table.problems) if problems is None else problems
+    if problems is not None:
+        found.extend(table.problems)
+    columns: list[str] = []
+    image_column = find_column(table, 'image_column', image_column, columns)
     # Two columns that could name masks are no problem where nobody asks for masks.
     wanted = mask_dir is not None or image_dir is None or mask_column is not None
-    mask_column = find_column(table, 'mask_column', mask_column, problems if wanted else [], required=False)
-    text_column = find_column(table, 'text_column', text_column, problems)
+    mask_column = find_column(table, 'mask_column', mask_column, columns if wanted else [], required=False)
+    text_column = find_column(table, 'text_column', text_column, columns)
     for column in required_columns:
         if column not in table.columns:
-            problems.append(f'no column {column!r} among {", ".join(table.columns)}: this dataset needs it')
-    if image_column is None or text_column is None or len(problems) > len(table.problems):
-        raise AnnotationError(ann_file, problems)
+            columns.append(f'no column {column!r} among {", ".join(table.columns)}: this dataset needs it')
+    if image_column is None or text_column is None or columns:
+        raise AnnotationError(ann_file, [*table.problems, *columns])
 
     images = None if image_dir is None else Folder(image_dir, 'image', 'img_path', backend_args)
     masks = None if mask_dir is None else Folder(mask_dir, 'mask', 'seg_map_path', backend_args)
     used = {image_column, mask_column, text_column}
-    rows = []
     for record in table.records:
-        before = len(problems)
-        problems += [
+        before = len(found)
+        found += [
             f'{record.source}: no key {column!r}; null means unknown'
             for column in required_columns
             if column not in record.values
         ]
-        image = _file_cell(record, image_column, images, problems, [image_name])
+        image = _file_cell(record, image_column, images, found, [image_name])
         if mask_column is None:
             named = masks is not None and not _fault(record.values.get(image_column))
-            mask = _file_cell(record, image_column, masks, problems, [image_name, mask_name]) if named else None
+            mask = _file_cell(record, image_column, masks, found, [image_name, mask_name]) if named else None
         elif masks is not None or images is None:
-            mask = _file_cell(record, mask_column, masks, problems)
+            mask = _file_cell(record, mask_column, masks, found)
         else:
             mask = None
-        expressions = _expression_cell(record, text_column, prompt, allow_empty_text, problems)
+        expressions = _expression_cell(record, text_column, prompt, allow_empty_text, found)
         if images and masks and image and mask and osp.abspath(image) == osp.abspath(mask):
-            problems.append(f'{record.source}: image and mask are both {image}: set mask_column or the mask folder')
-        if len(problems) == before:
+            found.append(f'{record.source}: image and mask are both {image}: set mask_column or the mask folder')
+        if len(found) == before:
             attributes = {key: value for key, value in record.values.items() if key not in used}
-            rows.append(AnnotationRow(image, mask, expressions, attributes, record.source))
-    if problems:
-        raise AnnotationError(ann_file, problems)
-    return rows
+            yield AnnotationRow(image, mask, expressions, attributes, record.source)
+    if found and problems is None:
+        raise AnnotationError(ann_file, found)
+
+
+def load_annotations(
+    ann_file: str, image_dir: str | None = None, mask_dir: str | None = None, **options: Any
+) -> list[AnnotationRow]:
+    """All rows of a table; the options and errors are those of :func:`iter_annotations`."""
+    return list(iter_annotations(ann_file, image_dir, mask_dir, **options))
 
 
 def read_expressions(
@@ -221,17 +229,3 @@ def _expression_cell(
         else:
             texts.append(text.strip())
     return tuple(texts)
-
-
-def warn_of_duplicates(ann_file: str, rows: Sequence[AnnotationRow]) -> None:
-    """Say that some (image, mask, expression) stand in a table more than once, for a dataset that keeps them."""
-    counts = Counter((row.image, row.mask, text) for row in rows for text in row.expressions)
-    repeated = [key for key, count in counts.items() if count > 1]
-    if repeated:
-        image, _, text = repeated[0]
-        print_log(
-            f'{ann_file}: {len(repeated)} of {len(counts)} (image, mask, expression) stand there more than once and '
-            f'will be used more than once, the first: {osp.basename(image)}, {text!r}',
-            logger='current',
-            level=logging.WARNING,
-        )

@@ -1,11 +1,13 @@
 """Images with captions and without masks: what the first stage of MPTPN learns from."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from mmseg.registry import DATASETS
 
 from .annotations import AnnotationError, AnnotationRow
-from .text_controls import shuffle_texts
-from .text_seg_dataset import TextSegDataset, pair_names
+from .sample_names import SampleNames
+from .text_seg_dataset import TextSegDataset
 
 
 @DATASETS.register_module()
@@ -70,23 +72,23 @@ class ImageCaptionDataset(TextSegDataset):
         self.image_name = kind.image_name
         super().__init__(ann_file, data_prefix=data_prefix, **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> Sequence[dict]:
         """Items of the images, those of one image beside one another."""
-        rows = self.load_rows()
-        names = pair_names(rows)
         images: dict[str, dict[str, AnnotationRow]] = {}  # image -> caption -> the first row that has it
-        for row in rows:
+        for row in self.iter_rows():
             for caption in row.expressions:
                 images.setdefault(row.image, {}).setdefault(caption, row)
-        items = []
+        named = SampleNames()
+        names = {image: named.of(image, None) for image in images}
+        return self._hold(self._items(images, names))
+
+    def _items(self, images: dict[str, dict[str, AnnotationRow]], names: dict[str, str]) -> Iterator[dict]:
         for image in self._drawn(list(images)):
-            name = names[image, None]
             for number, (caption, row) in enumerate(images[image].items()):
                 if self.captions == 'first':
-                    items.append(self._item(row, sample_id=name, text=caption))
+                    yield self._item(row, sample_id=names[image], text=caption)
                     break
-                items.append(self._item(row, sample_id=f'{name}-{number}', text=caption))
-        return shuffle_texts(items) if self.shuffle_text else items
+                yield self._item(row, sample_id=f'{names[image]}-{number}', text=caption)
 
     def _drawn(self, images: list[str]) -> list[str]:
         if self.num_images is None:

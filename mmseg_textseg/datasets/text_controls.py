@@ -1,9 +1,13 @@
 """Controls that tell whether a model uses its text."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from .packed_list import PackedList
 
-def shuffle_texts(items: list[dict], seed: int = 0) -> list[dict]:
+
+def shuffle_texts(items: Sequence[dict], seed: int = 0) -> PackedList:
     """Give every item the sentence (or list of sentences) of an item of another image.
 
     A permutation: each sentence is still used once, so that the words' statistics stay as they are. The
@@ -19,7 +23,9 @@ def shuffle_texts(items: list[dict], seed: int = 0) -> list[dict]:
     Raises:
         ValueError: one image has more than half of the items, so that no such permutation exists.
     """
-    images, image_of = np.unique([item['img_path'] for item in items], return_inverse=True)
+    paths = [item['img_path'] for item in items]
+    images = {path: number for number, path in enumerate(sorted(set(paths)))}
+    image_of = np.array([images[path] for path in paths], dtype=int)
     most = np.bincount(image_of).max(initial=0)
     if 2 * most > len(items):
         raise ValueError(
@@ -30,8 +36,5 @@ def shuffle_texts(items: list[dict], seed: int = 0) -> list[dict]:
     order = np.lexsort((rng.random(len(items)), rng.permutation(len(images))[image_of]))
     giver = np.empty(len(items), dtype=int)
     giver[order] = np.roll(order, most)
-    keys = ('text', 'texts')
-    return [
-        {**item, **{key: items[other][key] for key in keys if key in items[other]}}
-        for item, other in zip(items, giver, strict=True)
-    ]
+    texts = [{key: item[key] for key in ('text', 'texts') if key in item} for item in items]
+    return PackedList({**item, **texts[other]} for item, other in zip(items, giver, strict=True))

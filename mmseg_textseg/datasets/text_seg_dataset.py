@@ -1,11 +1,13 @@
 """The dataset of all text-guided segmentation: an annotation table beside folders of images and masks."""
 
-import os.path as osp
+from collections.abc import Iterable, Iterator, Sequence
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
-from .annotations import AnnotationRow, load_annotations, warn_of_duplicates
+from .annotations import AnnotationRow, iter_annotations
+from .packed_list import PackedList
+from .sample_names import Repeats, SampleNames
 from .text_controls import shuffle_texts
 
 
@@ -34,6 +36,8 @@ class TextSegDataset(BaseSegDataset):
         sheet: worksheet of an xlsx that has several with content.
         allow_empty_text: let empty expressions pass, for text-free baselines.
         shuffle_text: a control: every item gets the sentence of another image (:func:`shuffle_texts`).
+        serialize_data: as in BaseDataset, but off: the items are a :class:`PackedList`, which is smaller and is shared
+            by worker processes as well.
         kwargs: of :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
@@ -58,6 +62,7 @@ class TextSegDataset(BaseSegDataset):
         sheet: str | None = None,
         allow_empty_text: bool = False,
         shuffle_text: bool = False,
+        serialize_data: bool = False,
         **kwargs,
     ) -> None:
         if expressions not in ('all', 'group'):
@@ -74,7 +79,7 @@ class TextSegDataset(BaseSegDataset):
             allow_empty_text=allow_empty_text,
         )
         prefix = self.DATA_PREFIX if data_prefix is None else data_prefix
-        super().__init__(ann_file=ann_file, data_prefix=prefix, **kwargs)
+        super().__init__(ann_file=ann_file, data_prefix=prefix, serialize_data=serialize_data, **kwargs)
 
     @staticmethod
     def image_name(cell: str) -> str:
@@ -86,9 +91,9 @@ class TextSegDataset(BaseSegDataset):
         """Name of the mask of an image, for tables without a mask column; here the image's, found by stem."""
         return image_name
 
-    def load_rows(self) -> list[AnnotationRow]:
-        """Read and check the table."""
-        return load_annotations(
+    def iter_rows(self) -> Iterator[AnnotationRow]:
+        """Read and check the table; what is wrong raises one error after its last row."""
+        return iter_annotations(
             self.ann_file,
             self.data_prefix.get('img_path', ''),
             self.data_prefix.get('seg_map_path'),
@@ -99,26 +104,42 @@ class TextSegDataset(BaseSegDataset):
             **self.reader_options,
         )
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> Sequence[dict]:
         """Items of the table; see the class for what an item holds."""
-        rows = self.load_rows()
-        warn_of_duplicates(self.ann_file, rows)
-        names = pair_names(rows)
-        seen = dict.fromkeys(names, 0)
-        groups: dict[tuple, dict] = {}
-        items = []
-        for row in rows:
-            pair = (row.image, row.mask)
-            if self.expressions == 'group':
-                if pair not in groups:
-                    groups[pair] = self._item(row, sample_id=names[pair], texts=[])
-                    items.append(groups[pair])
-                groups[pair]['texts'].extend(row.expressions)
-                continue
+        return self._hold(self._grouped_items() if self.expressions == 'group' else self._single_items())
+
+    def _hold(self, items: Iterable[dict]) -> Sequence[dict]:
+        items = PackedList(items)
+        items = shuffle_texts(items) if self.shuffle_text else items
+        return list(items) if self.serialize_data else items  # BaseDataset serialises a list only
+
+    def _single_items(self) -> Iterator[dict]:
+        names, repeats = SampleNames(), Repeats()
+        for row in self.iter_rows():
+            name = names.of(row.image, row.mask)
             for text in row.expressions:
-                items.append(self._item(row, sample_id=f'{names[pair]}-{seen[pair]}', text=text))
-                seen[pair] += 1
-        return shuffle_texts(items) if self.shuffle_text else items
+                repeats.note(row, text)
+                yield self._item(row, sample_id=f'{name}-{names.count(row.image, row.mask)}', text=text)
+        repeats.warn(self.ann_file)
+
+    def _grouped_items(self) -> Iterator[dict]:
+        """Rows of a pair may stand anywhere in the table, so its item is known after the last one."""
+        names, repeats = SampleNames(), Repeats()
+        texts: dict[str, list[str]] = {}
+
+        def first_rows() -> Iterator[dict]:
+            for row in self.iter_rows():
+                name = names.of(row.image, row.mask)
+                known = name in texts
+                texts.setdefault(name, []).extend(row.expressions)
+                for text in row.expressions:
+                    repeats.note(row, text)
+                if not known:
+                    yield self._item(row, sample_id=name)
+
+        for item in PackedList(first_rows()):
+            yield {**item, 'texts': texts[item['sample_id']]}
+        repeats.warn(self.ann_file)
 
     def _item(self, row: AnnotationRow, **values) -> dict:
         item = dict(
@@ -132,22 +153,3 @@ class TextSegDataset(BaseSegDataset):
         if row.mask is not None:
             item['seg_map_path'] = row.mask
         return item
-
-
-def pair_names(rows: list[AnnotationRow]) -> dict[tuple, str]:
-    """(image, mask) -> a name made of the stems, unique: the same stem in two folders gets '~2', '~3', ..."""
-    names: dict[tuple, str] = {}
-    taken: set[str] = set()
-    for row in rows:
-        pair = (row.image, row.mask)
-        if pair in names:
-            continue
-        stems = [osp.splitext(osp.basename(path))[0] for path in pair if path is not None]
-        base = '-'.join(dict.fromkeys(stems))
-        name, copy = base, 1
-        while name in taken:
-            copy += 1
-            name = f'{base}~{copy}'
-        names[pair] = name
-        taken.add(name)
-    return names

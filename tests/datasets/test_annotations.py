@@ -6,12 +6,12 @@ import pickle
 import openpyxl
 import pytest
 
-from mmseg_textseg.datasets import annotations, file_names
+from mmseg_textseg.datasets import file_names
 from mmseg_textseg.datasets.annotations import (
     AnnotationError,
+    iter_annotations,
     load_annotations,
     read_expressions,
-    warn_of_duplicates,
 )
 
 
@@ -283,16 +283,27 @@ def test_read_expressions_needs_no_images_and_keeps_order_and_repeats(tmp_path):
         read_expressions(table, text_column='words')
 
 
-def test_duplicates_are_kept_and_warned_of_once(tmp_path, folders, monkeypatch):
-    said = []
-    monkeypatch.setattr(annotations, 'print_log', lambda message, **_: said.append(message))
-    table = write_table(tmp_path / 't.csv', [['a', 'one'], ['a', 'one'], ['b', 'one'], ['b', 'one'], ['b', 'two']])
-    rows = load_annotations(table, **folders)
-    assert len(rows) == 5
-    assert said == []
-    warn_of_duplicates(table, rows)
-    assert len(said) == 1
-    assert '2 of 3' in said[0]
+@pytest.mark.parametrize('name', ['t.csv', 't.jsonl'])
+def test_problems_can_be_collected_beside_the_good_rows(tmp_path, folders, name):
+    table = write_table(tmp_path / name, [['a', 'one'], ['nowhere', 'two'], ['b', ''], ['b', 'three']])
+    problems = []
+    rows = list(iter_annotations(table, **folders, problems=problems))
+    assert [row.expressions for row in rows] == [('one',), ('three',)]
+    assert len(problems) == 3
+    assert 'no image' in problems[0]
+    assert 'no mask' in problems[1]
+    assert "'Description' is empty" in problems[2]
+    with pytest.raises(AnnotationError) as caught:
+        load_annotations(table, **folders)
+    assert list(caught.value.problems) == problems
+
+
+def test_a_column_that_is_not_there_stops_also_where_problems_are_collected(tmp_path, folders):
+    table = write_table(tmp_path / 't.csv', [['a', 'one']])
+    problems = []
+    with pytest.raises(AnnotationError, match='words'):
+        list(iter_annotations(table, **folders, text_column='words', problems=problems))
+    assert problems == []
 
 
 def test_one_listing_a_folder(tmp_path, folders, monkeypatch):

@@ -1,0 +1,72 @@
+"""Names of a dataset's samples, unique and the same in every run, and what stands in it twice.
+
+Hashes stand for strings, so that a million rows cost megabytes: that two of them meet by chance has a probability
+below 1e-7 then, and would double a name or raise a needless warning.
+"""
+
+import logging
+import os.path as osp
+from collections import defaultdict
+
+from mmengine.logging import print_log
+
+from .annotations import AnnotationRow
+
+
+class SampleNames:
+    """Pairs of image and mask -> names made of their stems: the same stems in two folders get '~2', '~3', ..."""
+
+    def __init__(self) -> None:
+        self._copies: dict[int, int] = {}
+        self._taken: set[int] = set()
+        self._counts: defaultdict[int, int] = defaultdict(int)
+
+    def of(self, image: str, mask: str | None) -> str:
+        """The name of a pair."""
+        stems = [osp.splitext(osp.basename(path))[0] for path in (image, mask) if path is not None]
+        base = '-'.join(dict.fromkeys(stems))
+        key = hash((image, mask))
+        if key not in self._copies:
+            copy = 1
+            while hash(_numbered(base, copy)) in self._taken:
+                copy += 1
+            self._copies[key] = copy
+            self._taken.add(hash(_numbered(base, copy)))
+        return _numbered(base, self._copies[key])
+
+    def count(self, image: str, mask: str | None) -> int:
+        """How often it was asked for this pair before: numbers its expressions from 0."""
+        key = hash((image, mask))
+        self._counts[key] += 1
+        return self._counts[key] - 1
+
+
+def _numbered(base: str, copy: int) -> str:
+    return base if copy == 1 else f'{base}~{copy}'
+
+
+class Repeats:
+    """Finds what stands in a table more than once, for a dataset that keeps it."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._repeated: set[int] = set()
+        self._first = ''
+
+    def note(self, row: AnnotationRow, text: str) -> None:
+        """Look at one (image, mask, expression)."""
+        key = hash((row.image, row.mask, text))
+        if key in self._seen:
+            self._first = self._first or f'{osp.basename(row.image)}, {text!r}'
+            self._repeated.add(key)
+        self._seen.add(key)
+
+    def warn(self, ann_file: str) -> None:
+        """Say how many there were."""
+        if self._repeated:
+            print_log(
+                f'{ann_file}: {len(self._repeated)} of {len(self._seen)} (image, mask, expression) stand there '
+                f'more than once and will be used more than once, the first: {self._first}',
+                logger='current',
+                level=logging.WARNING,
+            )
