@@ -1,6 +1,6 @@
 """Evaluate a checkpoint: MMSegmentation's arguments, mmengine's Runner.
 
-python tools/test.py CONFIG CHECKPOINT --out DIR [--save-masks] [--shuffle-text] [--cfg-options K=V ...]
+python tools/test.py CONFIG CHECKPOINT --out DIR [--save-masks] [--shuffle-text | --partial-text 0.5] [...]
 
 --out DIR writes DIR/metrics.json, DIR/per_sample.csv and, with --save-masks, DIR/masks/*.png.
 """
@@ -24,6 +24,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--save-masks', action='store_true', help='write the predicted masks too (needs --out)')
     parser.add_argument('--shuffle-text', action='store_true', help="control: each image gets another image's sentence")
     parser.add_argument(
+        '--partial-text',
+        type=_partial,
+        metavar='KEEP',
+        help='sentences say only a share (0.25, 0.5) or some attributes (segment,shape) of what they said',
+    )
+    parser.add_argument(
         '--tta',
         action='store_true',
         help='test-time augmentation, where the config has tta_pipeline; no flips where sentences name sides',
@@ -32,6 +38,13 @@ def parse_args() -> argparse.Namespace:
     if args.save_masks and not args.out:
         parser.error('--save-masks needs --out DIR')
     return args
+
+
+def _partial(text: str) -> float | list[str]:
+    try:
+        return float(text)
+    except ValueError:
+        return text.split(',')
 
 
 def main() -> None:
@@ -47,6 +60,9 @@ def main() -> None:
         if args.shuffle_text:
             for dataset in datasets:
                 dataset.shuffle_text = True
+        if args.partial_text is not None:
+            for dataset in datasets:
+                dataset.partial_text = args.partial_text
         if args.tta:
             absent = [key for key in ('tta_model', 'tta_pipeline') if key not in cfg]
             if absent:
@@ -65,6 +81,7 @@ def main() -> None:
                 config=args.config,
                 checkpoint=args.checkpoint,
                 shuffled_text=all(d.get('shuffle_text', False) for d in datasets),
+                partial_text=args.partial_text,
                 tta=args.tta,
             )
         runner = Runner.from_cfg(cfg)

@@ -28,6 +28,7 @@ class AnnotationRow:
         expressions: one expression, or several alternatives that mean the same mask.
         attributes: all other columns of the row.
         source: where it stands, e.g. ``'train.xlsx row 12'``.
+        in_levels: whether the expressions were one of several levels of a cell (MedVLSM's ``prompts``).
     """
 
     image: str
@@ -35,6 +36,7 @@ class AnnotationRow:
     expressions: tuple[str, ...]
     attributes: dict
     source: str
+    in_levels: bool = False
 
 
 def iter_annotations(
@@ -125,7 +127,8 @@ def iter_annotations(
             found.append(f'{record.source}: image and mask are both {image}: set mask_column or the mask folder')
         if len(found) == before:
             attributes = {key: value for key, value in record.values.items() if key not in used}
-            yield AnnotationRow(image, mask, expressions, attributes, record.source)
+            in_levels = isinstance(record.values.get(text_column), dict)
+            yield AnnotationRow(image, mask, expressions, attributes, record.source, in_levels)
     if found and problems is None:
         raise AnnotationError(ann_file, found)
 

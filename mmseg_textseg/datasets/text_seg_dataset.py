@@ -7,6 +7,7 @@ from mmseg.registry import DATASETS
 
 from .annotations import AnnotationRow, iter_annotations
 from .packed_list import PackedList
+from .partial_text import PartialText
 from .sample_names import Repeats, SampleNames
 from .text_controls import shuffle_texts
 
@@ -35,6 +36,8 @@ class TextSegDataset(BaseSegDataset):
         prompt: which value to take of MedVLSM's ``prompts``, p0 to p6.
         sheet: worksheet of an xlsx that has several with content.
         allow_empty_text: let empty expressions pass, for text-free baselines.
+        partial_text: a test: sentences say only a share of what they said (:class:`PartialText`); a share, names of
+            attributes, or a dict of PartialText's options.
         shuffle_text: a control: every item gets the sentence of another image (:func:`shuffle_texts`).
         serialize_data: as in BaseDataset, but off: the items are a :class:`PackedList`, which is smaller and is shared
             by worker processes as well.
@@ -61,6 +64,7 @@ class TextSegDataset(BaseSegDataset):
         prompt: str = 'p6',
         sheet: str | None = None,
         allow_empty_text: bool = False,
+        partial_text: float | Sequence[str] | dict | None = None,
         shuffle_text: bool = False,
         serialize_data: bool = False,
         **kwargs,
@@ -70,6 +74,8 @@ class TextSegDataset(BaseSegDataset):
         # Before super().__init__(), which loads the table.
         self.expressions = expressions
         self.shuffle_text = shuffle_text
+        options = partial_text if isinstance(partial_text, dict) else dict(keep=partial_text)
+        self.partial_text = None if partial_text is None else PartialText(**options)
         self.reader_options = dict(
             image_column=image_column,
             mask_column=mask_column,
@@ -78,6 +84,9 @@ class TextSegDataset(BaseSegDataset):
             sheet=sheet,
             allow_empty_text=allow_empty_text,
         )
+        self.prompt = prompt
+        if self.partial_text is not None:
+            self.reader_options['prompt'] = self.partial_text.level(prompt)
         prefix = self.DATA_PREFIX if data_prefix is None else data_prefix
         super().__init__(ann_file=ann_file, data_prefix=prefix, serialize_data=serialize_data, **kwargs)
 
@@ -93,7 +102,7 @@ class TextSegDataset(BaseSegDataset):
 
     def iter_rows(self) -> Iterator[AnnotationRow]:
         """Read and check the table; what is wrong raises one error after its last row."""
-        return iter_annotations(
+        rows = iter_annotations(
             self.ann_file,
             self.data_prefix.get('img_path', ''),
             self.data_prefix.get('seg_map_path'),
@@ -103,6 +112,7 @@ class TextSegDataset(BaseSegDataset):
             backend_args=self.backend_args,
             **self.reader_options,
         )
+        return rows if self.partial_text is None else self.partial_text.shorten_rows(rows, self.ann_file, self.prompt)
 
     def load_data_list(self) -> Sequence[dict]:
         """Items of the table; see the class for what an item holds."""
