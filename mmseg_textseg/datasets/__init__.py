@@ -8,6 +8,7 @@ from .image_caption_dataset import ImageCaptionDataset
 from .lvit_datasets import MoNuSegDataset, QaTaCOV19Dataset
 from .mffd import MFFDDataset
 from .phantom import make_phantom, validate_phantom
+from .refcoco import RefCOCODataset
 from .refhl_seg import RefHLSegDataset
 from .text_controls import shuffle_texts
 from .text_seg_dataset import TextSegDataset
@@ -22,6 +23,7 @@ __all__ = [
     'MFFDDataset',
     'MoNuSegDataset',
     'QaTaCOV19Dataset',
+    'RefCOCODataset',
     'RefHLSegDataset',
     'TextSegDataset',
     'load_annotations',

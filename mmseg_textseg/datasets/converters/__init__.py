@@ -3,6 +3,12 @@
 A converter is a module with ``HELP`` (one line), ``add_arguments(parser)`` and ``convert(src, conversion, args)``.
 """
 
+from . import refcoco
 from .conversion import Conversion, ConversionError
 
-__all__ = ['Conversion', 'ConversionError']
+# Name on the command line -> module.
+CONVERTERS = {
+    'refcoco': refcoco,
+}
+
+__all__ = ['CONVERTERS', 'Conversion', 'ConversionError']

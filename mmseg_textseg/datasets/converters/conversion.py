@@ -96,6 +96,7 @@ class Conversion:
         return before
 
     def __enter__(self) -> 'Conversion':
+        self._is_new = not self.out.exists()
         self.out.mkdir(parents=True, exist_ok=True)
         self._journal = (self.out / JOURNAL).open('a', encoding='utf-8')
         if self._journal.tell() == 0:
@@ -107,6 +108,10 @@ class Conversion:
     def __exit__(self, kind, error, traceback) -> None:
         self._journal.close()
         if kind is not None:
+            if not self.files and not self._before:  # refused: leave no trace, so that other arguments are not refused
+                (self.out / JOURNAL).unlink()
+                if self._is_new:
+                    self.out.rmdir()
             return
         for relative in sorted(self._before.keys() - self.files.keys()):
             (self.out / relative).unlink(missing_ok=True)
