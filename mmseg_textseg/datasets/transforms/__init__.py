@@ -1,5 +1,6 @@
-"""Transforms: masks, expressions, views, and packing them."""
+"""Transforms: masks, expressions, turns, views, and packing them."""
 
+from .directions import RandomRightAngle, SwapDirectionWords
 from .formatting import PackTextSegInputs
 from .loading import LoadMask
 from .photometric import ColorJitter, GaussianBlur
@@ -14,6 +15,8 @@ __all__ = [
     'PackTextSegInputs',
     'PackViews',
     'PickText',
+    'RandomRightAngle',
+    'SwapDirectionWords',
     'TokenizeText',
     'TwoViews',
 ]

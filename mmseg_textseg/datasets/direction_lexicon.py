@@ -1,0 +1,132 @@
+"""The words that :mod:`.direction_words` knows: names of directions, their contexts, and names of anatomy.
+
+All entries are lower case; abbreviations alone are compared as they are written.
+"""
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+# A form is a series of words that can stand for one another in a sentence, one a direction.
+FORMS: dict[str, dict[str, str]] = {
+    'adjective': dict(left='left', right='right', upper='upper', lower='lower'),
+    'noun': dict(left='left', right='right', upper='top', lower='bottom'),
+    'most': dict(left='leftmost', right='rightmost', upper='uppermost', lower='lowermost'),
+    'topmost': dict(left='leftmost', right='rightmost', upper='topmost', lower='bottommost'),
+    'hyphen-most': dict(left='left-most', right='right-most', upper='upper-most', lower='lower-most'),
+    'top-most': dict(left='left-most', right='right-most', upper='top-most', lower='bottom-most'),
+    'hand': dict(left='left-hand', right='right-hand', upper='upper', lower='lower'),
+    'hand side': dict(left='left hand', right='right hand', upper='upper', lower='lower'),
+    'ward': dict(left='leftward', right='rightward', upper='upward', lower='downward'),
+    'wards': dict(left='leftwards', right='rightwards', upper='upwards', lower='downwards'),
+    'relation': dict(left='left of', right='right of', upper='above', lower='below'),
+    'long relation': dict(left='to the left of', right='to the right of', upper='above', lower='below'),
+    'touching': dict(left='left of', right='right of', upper='on top of', lower='underneath'),
+    'atop': dict(left='left of', right='right of', upper='atop', lower='beneath'),
+    'body axis': dict(upper='superior', lower='inferior'),
+}
+# word -> (form, direction); 'left' and 'right' are nouns or adjectives by what follows.
+WORDS: dict[str, tuple[str, str]] = {
+    word: (form, direction)
+    for form in ('atop', 'touching', 'relation', 'ward', 'wards', 'topmost', 'most', 'body axis', 'noun', 'adjective')
+    for direction, word in FORMS[form].items()
+    if ' ' not in word
+}
+CENTER = frozenset({'center', 'centre', 'middle', 'central'})
+VERTICAL = frozenset({'upper', 'lower'})
+
+# What may be tied to a direction word by a hyphen: 'left-sided', 'mid-left', 'lower-lobe'. Else it is another word.
+BEFORE_HYPHEN = _words('mid middle center centre central far extreme outer inner most')
+AFTER_HYPHEN = _words(
+    'side sided sides hand most center centre middle central corner corners edge edges half part parts portion '
+    'quadrant quadrants quarter region regions area areas third thirds zone zones border'
+)
+
+# Words that end a noun phrase: what follows them is not what a direction word before them belongs to.
+FUNCTION_WORDS = _words(
+    'a an the this that these those its his her their my your our of in on at to by from with without within into '
+    'onto near next beside besides behind before after over under between among along around across through toward '
+    'towards against and or but nor as than then is are was were be been being has have had having do does did can '
+    'could may might will would shall should must not no which who whom whose where when while if it he she they we '
+    'you i there here showing shows seen appears containing just also only both each above below beneath underneath '
+    'atop inside outside about up down off out'
+)
+# 'left' as a verb or as what remains: 'left untouched', 'has left', 'nothing is left'.
+LEFT_BEHIND = _words(
+    'untouched behind over out alone blank open empty unchanged untreated unlabeled unlabelled unmarked intact '
+    'uncovered unfinished undisturbed'
+)
+HAS = _words('has have had having never just already recently')
+IS = _words('is are was were be been being remains remained')
+REMAINDER = _words('what nothing little much more anything all something any none few enough')
+# 'right' as correct, straight or at once.
+RIGHT_AFTER = _words('all alright quite absolutely not')
+RIGHT_BEFORE = _words(
+    'angle angles angled away now next behind beside before after through above below beneath under underneath near '
+    'by along around between inside outside answer choice handed'
+)
+SIDE_BEFORE = _words(
+    'the on to at in of from far most mid middle center centre upper lower top bottom more and or slightly a its '
+    'his her their extreme very'
+)
+# 'lower' as less: 'lower density', 'is lower than'.
+QUANTITIES = _words(
+    'density attenuation intensity signal contrast echogenicity enhancement uptake grade risk number amount degree '
+    'level value values resolution quality brightness rate dose frequency concentration count cost limit bound than '
+    'probability confidence'
+)
+SEEN = _words('described mentioned noted see seen shown as stated given listed')
+PICTURES = _words(
+    'picture image photo photograph slice scan frame view film radiograph sonogram ultrasound screen shot field'
+)
+
+# Names of the patient's anatomy, with their adjectives: a side word before one of these names the patient's side.
+ANATOMY = _words(
+    'lobe lobes lobar lobule lung lungs pulmonary hilum hilar perihilar pleura pleural hemithorax thorax thoracic '
+    'hemidiaphragm diaphragm costophrenic cardiophrenic bronchus bronchial apex apices apical base bases basal '
+    'basilar breast breasts mammary axilla axillary nipple areola heart cardiac ventricle ventricles ventricular '
+    'atrium atria atrial auricle kidney kidneys renal adrenal ureter ureteral hemisphere hemispheres cerebral '
+    'cerebellar brain frontal parietal temporal occipital thalamus thalamic putamen caudate hippocampus hippocampal '
+    'insula insular liver hepatic biliary portal ovary ovaries ovarian testis testes testicular testicle thyroid '
+    'parotid tonsil orbit orbital eye eyes optic retina ear ears maxillary sinus mandible clavicle scapula rib ribs '
+    'humerus femur femoral tibia fibula radius ulna iliac pelvis pelvic hip hips knee knees ankle wrist elbow '
+    'shoulder shoulders arm arms hand hands leg legs foot feet thigh limb limbs extremity chest abdomen abdominal '
+    'flank groin inguinal carotid jugular subclavian colon colic spleen splenic pancreas pancreatic prostate '
+    'prostatic psoas neck'
+)
+# Clock positions of these organs are the patient's, seen from the front, not the picture's.
+CLOCK_ORGANS = _words('breast breasts nipple areola areolar mammary prostate retina retinal cornea corneal')
+# 'superior vena cava' and the like are names, and say nothing of a place.
+NAMED_BY_AXIS = _words('vena mesenteric sagittal gluteal thyroid epigastric colliculus')
+
+_ZONES = dict(U='upper', L='lower')
+_SIDES = dict(R='right', L='left')
+# RUL: right upper lobe; RUZ: zone of the lung; RUQ: quadrant of the abdomen.
+ABBREVIATIONS: dict[str, frozenset[str]] = {
+    side + height + part: frozenset({_SIDES[side], _ZONES[height]})
+    for side in 'RL'
+    for height in 'UL'
+    for part in 'LZQ'
+}
+ABBREVIATIONS |= {side + 'MZ': frozenset({_SIDES[side], 'center'}) for side in 'RL'}
+# UOQ: upper outer quadrant of a breast.
+ABBREVIATIONS |= {height + ring + 'Q': frozenset({_ZONES[height]}) for height in 'UL' for ring in 'OI'}
+# Of one side only: 'L', 'R' in brackets or before anatomy; 'Lt', 'Rt'.
+SIDE_LETTERS = dict(L='left', R='right')
+SIDE_ABBREVIATIONS = dict(Lt='left', Rt='right', LT='left', RT='right', lt='left', rt='right')
+
+# Parts that have a side without saying it and have no counterpart over there: name -> (pattern, side, kind).
+ONE_SIDED: tuple[tuple[str, str, str], ...] = (
+    (r'(?:(?:left|right)[\s-]+)?middle[\s-]+lobes?', 'right', 'lobe'),
+    (r'RML', 'right', 'abbreviation'),
+    (r'lingula(?:r)?', 'left', 'lobe'),
+    (r'(?:caudate|quadrate)[\s-]+lobes?', 'left', 'lobe'),
+    (r'(?:right[\s-]+)?(?:hepatic|right colic)[\s-]+flexure', 'right', 'segment'),
+    (r'(?:left[\s-]+)?(?:splenic|left colic)[\s-]+flexure', 'left', 'segment'),
+    (r'ca?ecum|(?:ileoca?ecal|appendix|ascending[\s-]+colon)', 'right', 'segment'),
+    (r'(?:descending|sigmoid)[\s-]+colon', 'left', 'segment'),
+    (r'(?:cardiac|heart)[\s-]+apex|apex[\s-]+of[\s-]+the[\s-]+heart', 'left', 'segment'),
+    (r'aortic[\s-]+(?:arch|knob)', 'left', 'segment'),
+)
+HOURS = ('twelve', *['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten', 'eleven'])
