@@ -4,7 +4,7 @@
 #   python tools/train.py configs/phantom/lsms-xs-flip_phantom_96x96.py
 # Naive flips, which leave the text as it is, and none:
 #   ... --cfg-options train_dataloader.dataset.pipeline.4.type=PickText
-#   ... --cfg-options train_dataloader.dataset.pipeline.3.prob=0
+#   ... --cfg-options train_dataloader.dataset.pipeline.3.prob=0.0
 _base_ = './lsms-xs_phantom_96x96.py'
 data_root = 'data/phantom_few'
 vocabulary = dict(build_from=f'{data_root}/train.jsonl')

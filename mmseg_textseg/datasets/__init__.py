@@ -5,7 +5,8 @@ from .annotations import AnnotationError, AnnotationRow, load_annotations, read_
 from .coskel import CoSKELDataset
 from .glas import GlaSDataset
 from .image_caption_dataset import ImageCaptionDataset
-from .lvit_datasets import MoNuSegDataset, QaTaCOV19Dataset
+from .lvit_datasets import MoNuSegDataset, MosMedDataPlusDataset, QaTaCOV19Dataset
+from .medvlsm import MedVLSMDataset
 from .mffd import MFFDDataset
 from .phantom import make_phantom, validate_phantom
 from .refcoco import RefCOCODataset
@@ -21,7 +22,9 @@ __all__ = [
     'GlaSDataset',
     'ImageCaptionDataset',
     'MFFDDataset',
+    'MedVLSMDataset',
     'MoNuSegDataset',
+    'MosMedDataPlusDataset',
     'QaTaCOV19Dataset',
     'RefCOCODataset',
     'RefHLSegDataset',

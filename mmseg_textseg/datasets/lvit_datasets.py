@@ -44,3 +44,14 @@ class QaTaCOV19Dataset(TextSegDataset):
         """``'covid_1.png'`` -> ``'mask_covid_1.png'``."""
         below, stem, extension = split_name(image_name)
         return posixpath.join(below, MASK_PREFIX + stem + extension)
+
+
+@DATASETS.register_module()
+class MosMedDataPlusDataset(TextSegDataset):
+    """COVID-19 infection in CT slices (Morozov et al. 2020, and others) with LViT's sentences.
+
+    A mask is named like its image. In Kaggle's folders: ``data_prefix=dict(img_path='frames', seg_map_path='masks')``.
+    """
+
+    METAINFO: dict = dict(classes=('background', 'infection'), palette=[[0, 0, 0], [31, 120, 180]])
+    DATA_PREFIX: dict = dict(img_path='img', seg_map_path='labelcol')

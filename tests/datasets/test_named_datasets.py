@@ -16,6 +16,7 @@ from mmseg_textseg.datasets import (
     LoadMask,
     MFFDDataset,
     MoNuSegDataset,
+    MosMedDataPlusDataset,
     PackTextSegInputs,
     QaTaCOV19Dataset,
 )
@@ -27,6 +28,7 @@ LAYOUTS = [
     (QaTaCOV19Dataset, 'infection', 'mask_covid_1.png', 'img/covid_1.png', 'labelcol/mask_covid_1.png'),
     (QaTaCOV19Dataset, 'infection', 'covid_1.png', 'img/covid_1.png', 'labelcol/mask_covid_1.png'),
     (QaTaCOV19Dataset, 'infection', 'sub-S1_mask_2', 'img/sub-S1_mask_2.png', 'labelcol/mask_sub-S1_mask_2.png'),
+    (MosMedDataPlusDataset, 'infection', 'bjorke_7.png', 'img/bjorke_7.png', 'labelcol/bjorke_7.png'),
     (GlaSDataset, 'gland', 'train_1.bmp', 'train_1.bmp', 'train_1_anno.bmp'),
     (GlaSDataset, 'gland', 'testA_12', 'testA_12.bmp', 'testA_12_anno.bmp'),
     (GlaSDataset, 'gland', 'testB_1.png', 'testB_1.bmp', 'testB_1_anno.bmp'),
@@ -97,7 +99,7 @@ def test_problems_of_all_rows_come_together(tmp_path):
     assert [problem[:16] for problem in caught.value.problems] == ['table.json row 2'] * 2 + ['table.json row 3'] * 2
 
 
-@pytest.mark.parametrize('kind', [MoNuSegDataset, QaTaCOV19Dataset, CoSKELDataset])
+@pytest.mark.parametrize('kind', [MoNuSegDataset, QaTaCOV19Dataset, MosMedDataPlusDataset, CoSKELDataset])
 def test_folders_can_be_others(tmp_path, kind):
     image, mask = 'pictures/a.png', f'masks/{kind.mask_name("a.png")}'
     touch(tmp_path, image, mask)

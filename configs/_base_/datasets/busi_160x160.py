@@ -1,8 +1,7 @@
 # BUSI breast ultrasound with MedVLSM's expressions, level p6; one item an image, one of its sentences each epoch.
-dataset_type = 'TextSegDataset'
+dataset_type = 'MedVLSMDataset'
 tokenizer = 'bert-base-uncased'
 data_root = 'data/busi_medvlsm'
-data_prefix = dict(img_path='images', seg_map_path='masks')
 size = (160, 160)
 # Sentences name places ("at the top left"), so no flips.
 train_pipeline = [
@@ -23,7 +22,8 @@ test_pipeline = [
     dict(type='TokenizeText', tokenizer=tokenizer, max_tokens=48),
     dict(type='PackTextSegInputs'),
 ]
-common = dict(type=dataset_type, data_root=data_root, data_prefix=data_prefix, prompt='p6', expressions='group')
+# text_column is the class's own; where a vocabulary is built (model.text_encoder.pretrained=scratch) it has to be said.
+common = dict(type=dataset_type, data_root=data_root, prompts=('p6',), text_column='prompts', expressions='group')
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,

@@ -1,0 +1,21 @@
+# LSMS on COVID-19 infection in CT slices (MosMedData+) with LViT's sentences: the paper's recipe (IV-C), 480 x 480.
+#   python tools/convert_dataset.py mosmeddata-plus --src DIR --out data/mosmeddata_plus
+#   python tools/train.py configs/lsms/lsms_mosmeddata-plus_480x480.py
+#   python tools/test.py configs/lsms/lsms_mosmeddata-plus_480x480.py CHECKPOINT --out DIR [--partial-text 0.5]
+# The paper: 2,729 slices, validation split from the training set; which part it does not say, these are LViT's.
+# Not run here: the data are not at hand, no accelerator. Layout: docs/datasets.md.
+_base_ = [
+    '../_base_/models/lsms.py',
+    '../_base_/datasets/text_seg_480x480.py',
+    '../_base_/schedules/lsms_100e.py',
+    '../default_runtime.py',
+]
+randomness = dict(seed=0)
+common = dict(
+    type='MosMedDataPlusDataset',
+    data_root='data/mosmeddata_plus',
+    data_prefix=dict(img_path='images', seg_map_path='masks'),
+)
+train_dataloader = dict(dataset=dict(**common, ann_file='train.jsonl'))
+val_dataloader = dict(dataset=dict(**common, ann_file='val.jsonl'))
+test_dataloader = dict(dataset=dict(**common, ann_file='test.jsonl'))
