@@ -24,6 +24,7 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(include=['mmseg_textseg*']),
+    package_data={'mmseg_textseg.datasets.expressions': ['templates/*.yaml']},
     install_requires=[
         'torch>=2.4',
         'transformers>=4.41',
