@@ -8,40 +8,41 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# A form is a series of words that can stand for one another in a sentence, one a direction.
+# A form is a series of words that can stand for one another in a sentence, one a direction. Of a word in several forms
+# the last counts.
 FORMS: dict[str, dict[str, str]] = {
-    'adjective': dict(left='left', right='right', upper='upper', lower='lower'),
-    'noun': dict(left='left', right='right', upper='top', lower='bottom'),
-    'most': dict(left='leftmost', right='rightmost', upper='uppermost', lower='lowermost'),
-    'topmost': dict(left='leftmost', right='rightmost', upper='topmost', lower='bottommost'),
-    'hyphen-most': dict(left='left-most', right='right-most', upper='upper-most', lower='lower-most'),
-    'top-most': dict(left='left-most', right='right-most', upper='top-most', lower='bottom-most'),
+    'comparative': dict(left='left', right='right', upper='higher', lower='lower'),
     'hand': dict(left='left-hand', right='right-hand', upper='upper', lower='lower'),
     'hand side': dict(left='left hand', right='right hand', upper='upper', lower='lower'),
+    'atop': dict(left='left of', right='right of', upper='atop', lower='beneath'),
+    'touching': dict(left='left of', right='right of', upper='on top of', lower='underneath'),
+    'long relation': dict(left='to the left of', right='to the right of', upper='above', lower='below'),
+    'relation': dict(left='left of', right='right of', upper='above', lower='below'),
     'ward': dict(left='leftward', right='rightward', upper='upward', lower='downward'),
     'wards': dict(left='leftwards', right='rightwards', upper='upwards', lower='downwards'),
-    'relation': dict(left='left of', right='right of', upper='above', lower='below'),
-    'long relation': dict(left='to the left of', right='to the right of', upper='above', lower='below'),
-    'touching': dict(left='left of', right='right of', upper='on top of', lower='underneath'),
-    'atop': dict(left='left of', right='right of', upper='atop', lower='beneath'),
+    'top-most': dict(left='left-most', right='right-most', upper='top-most', lower='bottom-most'),
+    'hyphen-most': dict(left='left-most', right='right-most', upper='upper-most', lower='lower-most'),
+    'topmost': dict(left='leftmost', right='rightmost', upper='topmost', lower='bottommost'),
+    'most': dict(left='leftmost', right='rightmost', upper='uppermost', lower='lowermost'),
     'body axis': dict(upper='superior', lower='inferior'),
+    'noun': dict(left='left', right='right', upper='top', lower='bottom'),
+    'adjective': dict(left='left', right='right', upper='upper', lower='lower'),
 }
-# word -> (form, direction); 'left' and 'right' are nouns or adjectives by what follows.
+# Single word -> (form, direction); 'left' and 'right' are nouns or adjectives by what follows.
 WORDS: dict[str, tuple[str, str]] = {
-    word: (form, direction)
-    for form in ('atop', 'touching', 'relation', 'ward', 'wards', 'topmost', 'most', 'body axis', 'noun', 'adjective')
-    for direction, word in FORMS[form].items()
-    if ' ' not in word
+    word: (form, direction) for form, words in FORMS.items() for direction, word in words.items() if word.isalpha()
 }
 CENTER = frozenset({'center', 'centre', 'middle', 'central'})
+DIRECTING = CENTER | WORDS.keys()
 VERTICAL = frozenset({'upper', 'lower'})
 
 # What may be tied to a direction word by a hyphen: 'left-sided', 'mid-left', 'lower-lobe'. Else it is another word.
-BEFORE_HYPHEN = _words('mid middle center centre central far extreme outer inner most')
-AFTER_HYPHEN = _words(
-    'side sided sides hand most center centre middle central corner corners edge edges half part parts portion '
-    'quadrant quadrants quarter region regions area areas third thirds zone zones border'
+PARTS = _words(
+    'side sides corner corners edge edges half part parts portion quadrant quadrants quarter region regions area areas '
+    'third thirds zone zones border margin pole aspect surface end tip'
 )
+BEFORE_HYPHEN = _words('mid middle center centre central far extreme outer inner most to')
+AFTER_HYPHEN = PARTS | _words('sided hand most center centre middle central to')
 
 # Words that end a noun phrase: what follows them is not what a direction word before them belongs to.
 FUNCTION_WORDS = _words(
@@ -58,13 +59,15 @@ LEFT_BEHIND = _words(
     'uncovered unfinished undisturbed'
 )
 HAS = _words('has have had having never just already recently')
+ARTICLES = _words('the a an this that these those its his her their')
 IS = _words('is are was were be been being remains remained')
 REMAINDER = _words('what nothing little much more anything all something any none few enough')
 # 'right' as correct, straight or at once.
 RIGHT_AFTER = _words('all alright quite absolutely not')
-RIGHT_BEFORE = _words(
-    'angle angles angled away now next behind beside before after through above below beneath under underneath near '
-    'by along around between inside outside answer choice handed'
+RIGHT_ALWAYS = _words('angle angles angled away now answer choice way thing')
+RIGHT_BEFORE = RIGHT_ALWAYS | _words(
+    'next behind beside before after through above below beneath under underneath near by along around between inside '
+    'outside'
 )
 SIDE_BEFORE = _words(
     'the on to at in of from far most mid middle center centre upper lower top bottom more and or slightly a its '
@@ -74,7 +77,7 @@ SIDE_BEFORE = _words(
 QUANTITIES = _words(
     'density attenuation intensity signal contrast echogenicity enhancement uptake grade risk number amount degree '
     'level value values resolution quality brightness rate dose frequency concentration count cost limit bound than '
-    'probability confidence'
+    'probability confidence echo'
 )
 SEEN = _words('described mentioned noted see seen shown as stated given listed')
 PICTURES = _words(
@@ -93,35 +96,29 @@ ANATOMY = _words(
     'humerus femur femoral tibia fibula radius ulna iliac pelvis pelvic hip hips knee knees ankle wrist elbow '
     'shoulder shoulders arm arms hand hands leg legs foot feet thigh limb limbs extremity chest abdomen abdominal '
     'flank groin inguinal carotid jugular subclavian colon colic spleen splenic pancreas pancreatic prostate '
-    'prostatic psoas neck'
+    'prostatic psoas neck sided'
 )
 # Clock positions of these organs are the patient's, seen from the front, not the picture's.
 CLOCK_ORGANS = _words('breast breasts nipple areola areolar mammary prostate retina retinal cornea corneal')
 # 'superior vena cava' and the like are names, and say nothing of a place.
 NAMED_BY_AXIS = _words('vena mesenteric sagittal gluteal thyroid epigastric colliculus')
 
-_ZONES = dict(U='upper', L='lower')
-_SIDES = dict(R='right', L='left')
-# RUL: right upper lobe; RUZ: zone of the lung; RUQ: quadrant of the abdomen.
-ABBREVIATIONS: dict[str, frozenset[str]] = {
-    side + height + part: frozenset({_SIDES[side], _ZONES[height]})
-    for side in 'RL'
-    for height in 'UL'
-    for part in 'LZQ'
+_HEIGHTS = dict(U='upper', L='lower')
+SIDE_LETTERS = dict(R='right', L='left')  # in brackets or before anatomy; also of 'Rt', 'Lt'
+# Abbreviation -> what its first letters say. RUL: right upper lobe; RUZ: zone; RUQ: quadrant of the abdomen.
+ABBREVIATIONS: dict[str, tuple[str, ...]] = {
+    side + height + part: (SIDE_LETTERS[side], _HEIGHTS[height]) for side in 'RL' for height in 'UL' for part in 'LZQ'
 }
-ABBREVIATIONS |= {side + 'MZ': frozenset({_SIDES[side], 'center'}) for side in 'RL'}
+ABBREVIATIONS |= {side + 'MZ': (SIDE_LETTERS[side], 'center') for side in 'RL'}
 # UOQ: upper outer quadrant of a breast.
-ABBREVIATIONS |= {height + ring + 'Q': frozenset({_ZONES[height]}) for height in 'UL' for ring in 'OI'}
-# Of one side only: 'L', 'R' in brackets or before anatomy; 'Lt', 'Rt'.
-SIDE_LETTERS = dict(L='left', R='right')
-SIDE_ABBREVIATIONS = dict(Lt='left', Rt='right', LT='left', RT='right', lt='left', rt='right')
+ABBREVIATIONS |= {height + ring + 'Q': (_HEIGHTS[height],) for height in 'UL' for ring in 'OI'}
 
-# Parts that have a side without saying it and have no counterpart over there: name -> (pattern, side, kind).
+# Places of the body that have a side without saying it and no counterpart: (pattern, side, kind).
 ONE_SIDED: tuple[tuple[str, str, str], ...] = (
     (r'(?:(?:left|right)[\s-]+)?middle[\s-]+lobes?', 'right', 'lobe'),
-    (r'RML', 'right', 'abbreviation'),
-    (r'lingula(?:r)?', 'left', 'lobe'),
-    (r'(?:caudate|quadrate)[\s-]+lobes?', 'left', 'lobe'),
+    (r'RML', 'right', 'lobe'),
+    (r'lingula(?:r)?', 'left', 'segment'),
+    (r'(?:caudate|quadrate)[\s-]+lobes?', 'left', 'segment'),
     (r'(?:right[\s-]+)?(?:hepatic|right colic)[\s-]+flexure', 'right', 'segment'),
     (r'(?:left[\s-]+)?(?:splenic|left colic)[\s-]+flexure', 'left', 'segment'),
     (r'ca?ecum|(?:ileoca?ecal|appendix|ascending[\s-]+colon)', 'right', 'segment'),
@@ -129,4 +126,3 @@ ONE_SIDED: tuple[tuple[str, str, str], ...] = (
     (r'(?:cardiac|heart)[\s-]+apex|apex[\s-]+of[\s-]+the[\s-]+heart', 'left', 'segment'),
     (r'aortic[\s-]+(?:arch|knob)', 'left', 'segment'),
 )
-HOURS = ('twelve', *['one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten', 'eleven'])

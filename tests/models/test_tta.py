@@ -17,12 +17,14 @@ from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
+from mmseg_textseg.datasets.direction_words import rewrite
+from mmseg_textseg.datasets.turns import TURNS, inverse_turn
 from mmseg_textseg.evaluation import TextSegMetric
 from mmseg_textseg.models.segmentors import TextSegTTAModel
 from mmseg_textseg.tokenization import build_vocab, load_tokenizer
 
 SENTENCES = ('the bright square', 'the dark square below the large round one')
-TOKENIZER = dict(vocab=build_vocab(SENTENCES))
+TOKENIZER = dict(vocab=build_vocab((*SENTENCES, 'above left right of')))
 HEIGHT, WIDTH = 64, 96
 OWN = (WIDTH, HEIGHT)  # mmcv's scale: no resizing
 
@@ -278,6 +280,91 @@ def test_a_flipped_view_is_turned_back(build, rows, tmp_path):
     for sample, row in zip(merged, rows, strict=True):
         truth = cv2.imread(row['seg_map_path'], cv2.IMREAD_UNCHANGED) > 0
         assert np.array_equal(sample.gt_sem_seg.data[0].numpy() > 0, truth), 'of the picture, not of a view'
+
+
+# What a turn does to an array (H, W, ...).
+TURNED = {
+    'horizontal': lambda a: a[:, ::-1],
+    'vertical': lambda a: a[::-1],
+    'diagonal': lambda a: a[::-1, ::-1],
+    'rot90': lambda a: np.rot90(a),
+    'rot270': lambda a: np.rot90(a, -1),
+    'transpose': lambda a: a.swapaxes(0, 1),
+    'antitranspose': lambda a: a[::-1, ::-1].swapaxes(0, 1),
+}
+
+
+def by_hand(model, rows, turn, folder):
+    """Predictions (N, C, H, W) for turned pictures with rewritten sentences, turned back."""
+    turned = []
+    for row in rows:
+        paths = {key: str(folder / f'{turn}-{key}-{row["sample_id"]}.png') for key in ('img_path', 'seg_map_path')}
+        for key, path in paths.items():
+            picture = cv2.imread(row[key], cv2.IMREAD_UNCHANGED)
+            cv2.imwrite(path, np.ascontiguousarray(TURNED[turn](picture)))
+        turned.append({**row, **paths, 'text': rewrite(row['text'], turn)})
+    size = OWN if TURNED[turn](np.zeros((1, 2))).shape == (1, 2) else OWN[::-1]
+    found = [sample.seg_logits.data.permute(1, 2, 0).numpy() for sample in plain(model, turned, size)]
+    back = [TURNED[inverse_turn(turn)](logits).transpose(2, 0, 1) for logits in found]
+    return torch.from_numpy(np.stack(back))
+
+
+def right_angles(*degrees):
+    return [dict(type='RandomRightAngle', prob=float(d > 0), degrees=d or 90) for d in degrees]
+
+
+SWAP = [dict(type='SwapDirectionWords')]
+
+
+@pytest.mark.parametrize('channels', [1, 2])
+def test_all_eight_turns_equal_the_mean_of_predictions_turned_by_hand(build, rows, tmp_path, channels):
+    model = build(channels, 0.5 if channels == 1 else None)
+    alone = torch.stack([s.seg_logits.data for s in plain(model, rows)])
+    views = torch.stack([alone, *(by_hand(model, rows, turn, tmp_path) for turn in TURNS)])
+    probabilities = views if channels == 1 else views.softmax(2)
+    assert (probabilities[1:] - probabilities[0]).abs().flatten(1).amax(1).min() > 0.02, 'each view says something else'
+    mean = probabilities.mean(0)
+    data = batch(rows, scales(OWN), flips(), right_angles(0, 90, 180, 270), SWAP)
+    assert {s.flip_direction for view in data['data_samples'] for s in view if s.flip} == set(TURNS)
+    before = [fields(s) for view in data['data_samples'] for s in view]
+    merged = predict(TextSegTTAModel(model), data)
+    mask = torch.stack([s.pred_sem_seg.data for s in merged]).reshape(len(rows), HEIGHT, WIDTH)
+    expected = mean[:, 0] > 0.5 if channels == 1 else mean.argmax(1)
+    unsure = (mean[:, 0] - 0.5).abs() < 1e-4  # rounding may fall on either side
+    assert torch.equal(mask[~unsure], expected[~unsure].to(mask.dtype))
+    assert 0.05 < mask.float().mean() < 0.95
+    if channels == 1:
+        torch.testing.assert_close(torch.stack([s.seg_logits.data for s in merged]), mean)
+    assert [fields(s) for view in data['data_samples'] for s in view] == before
+    for sample, row in zip(merged, rows, strict=True):
+        truth = cv2.imread(row['seg_map_path'], cv2.IMREAD_UNCHANGED) > 0
+        assert np.array_equal(sample.gt_sem_seg.data[0].numpy() > 0, truth)
+        assert sample.ori_shape == (HEIGHT, WIDTH)
+
+
+@pytest.mark.parametrize('degrees', [90, 180, 270])
+def test_one_turned_view_is_turned_back(build, rows, tmp_path, degrees):
+    model, turn = build(), {90: 'rot90', 180: 'diagonal', 270: 'rot270'}[degrees]
+    expected = by_hand(model, rows, turn, tmp_path)
+    merged = predict(TextSegTTAModel(model), batch(rows, scales(OWN), right_angles(degrees), SWAP))
+    torch.testing.assert_close(torch.stack([s.seg_logits.data for s in merged]), expected)
+    assert [(s.flip, s.flip_direction) for s in merged] == [(True, turn)] * 2
+
+
+def test_a_resized_view_is_turned_back_to_the_size_of_the_picture(build, rows):
+    model = build()
+    merged = predict(TextSegTTAModel(model), batch(rows, scales((64, 96), (64, 64)), right_angles(90), SWAP))
+    assert {tuple(s.pred_sem_seg.data.shape) for s in merged} == {(1, HEIGHT, WIDTH)}
+
+
+def test_the_sentence_of_a_turned_view_is_rewritten(build, rows):
+    model, seen = build(), []
+    model.text_encoder.register_forward_pre_hook(lambda _, args: seen.append(args))
+    predict(TextSegTTAModel(model), batch(rows[1:], scales(OWN), flips(), right_angles(0, 90), SWAP))
+    said = ['below', 'right of', 'below', 'right of']  # as it is, turned, mirrored, mirrored and turned
+    texts = [SENTENCES[1].replace('below', word) for word in said]
+    ids = [load_tokenizer(TOKENIZER).encode(text, 20)[0].tolist() for text in texts]
+    assert [tokens[0][real[0]].tolist() for tokens, real in seen] == ids
 
 
 def test_another_sentence_gives_another_answer(build, rows):

@@ -1,5 +1,6 @@
 """Transforms: masks, expressions, turns, views, and packing them."""
 
+from .cropping import GuardedRandomCrop
 from .directions import RandomRightAngle, SwapDirectionWords
 from .formatting import PackTextSegInputs
 from .loading import LoadMask
@@ -11,6 +12,7 @@ from .views import PackViews, TwoViews
 __all__ = [
     'ColorJitter',
     'GaussianBlur',
+    'GuardedRandomCrop',
     'LoadMask',
     'PackTextSegInputs',
     'PackViews',

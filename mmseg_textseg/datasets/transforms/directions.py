@@ -8,14 +8,8 @@ from mmcv.transforms.utils import cache_randomness
 from mmengine.logging import print_log
 from mmseg.registry import TRANSFORMS
 
-from ..direction_words import (
-    LATERALITIES,
-    DirectionWordError,
-    canonical_turn,
-    compose_turns,
-    inverse_turn,
-    rewrite,
-)
+from ..direction_words import LATERALITIES, DirectionWordError, rewrite
+from ..turns import canonical_turn, compose_turns, inverse_turn
 
 # np.rot90's k, after a transposition of rows and columns or not.
 _QUARTERS = {None: 0, 'rot90': 1, 'diagonal': 2, 'rot270': 3}
@@ -114,7 +108,7 @@ class SwapDirectionWords(BaseTransform):
                 results.update({key: self._rewritten(value, turn) for key, value in texts.items()})
             except DirectionWordError as error:
                 if self.on_refusal == 'error':
-                    error.args = (f'{where}: {error}',)
+                    error.where = where
                     raise
                 self._undo(results, turn, where, error)
                 turn = None
