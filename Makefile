@@ -23,7 +23,7 @@ $(STAMP): setup.py constraints.txt
 	@echo "Installing into $(VENV) (torch is the long part) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) torch
-	@$(PIP) -e '.[onedl,data,dev]'
+	@$(PIP) -e '.[onedl,data,eval,export,web,dev]'
 	@touch $@
 	@echo "$(VENV) is ready."
 

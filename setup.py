@@ -54,6 +54,12 @@ setup(
         ],
         # Reading and preparing data: CT and MRI, converters, tools/make_expressions.py, tools/doctor.py.
         'data': ['nibabel', 'pydicom', 'pycocotools', 'defusedxml', 'scikit-image', 'ImageHash'],
-        'dev': ['pytest', 'pytest-cov', 'hypothesis', 'ruff'],
+        # Comparing runs: tools/leaderboard.py, tools/audit_text.py; boundary measures (HD95, ASSD).
+        'eval': ['pandas', 'statsmodels', 'matplotlib', 'monai'],
+        # tools/export.py
+        'export': ['onnx', 'onnxscript', 'onnxruntime'],
+        # tools/webdemo.py
+        'web': ['gradio'],
+        'dev': ['pytest', 'pytest-cov', 'hypothesis', 'ruff', 'scikit-learn', 'torchmetrics'],
     },
 )
