@@ -22,6 +22,7 @@ from mmseg_textseg.datasets.expressions import (
     from_folders,
     from_table,
     load_template,
+    word_shares,
     write_expressions,
 )
 
@@ -94,6 +95,7 @@ def main(argv: list[str] | None = None) -> None:
             tables = write_expressions(sources, template, conversion, **options)
     for what, number in conversion.counts.items():
         print(f'{what}: {number:,}')
+    print(*word_shares(tables), sep='\n')
     for row in [row for rows in tables.values() for row in rows][:SHOWN]:
         print(f'  {row["image"]}: {row["expression"]}')
     print(f'checksums of {len(conversion.files):,} files: {args.out / CHECKSUMS}')

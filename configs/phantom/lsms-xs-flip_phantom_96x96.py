@@ -2,7 +2,8 @@
 #   python tools/make_phantom.py --out data/phantom_few --cases 60 --size 96 --difficulty easy --lesions 2 4 \
 #       --splits 0.2 0.2 0.6
 #   python tools/train.py configs/phantom/lsms-xs-flip_phantom_96x96.py
-# Naive flips, which leave the text as it is, and none:
+# To compare with (docs/augmentation.md): naive flips, where PickText stands in for SwapDirectionWords (it picks one of
+# several sentences, and here there is one, so the text stays as it is); and no flips.
 #   ... --cfg-options train_dataloader.dataset.pipeline.4.type=PickText
 #   ... --cfg-options train_dataloader.dataset.pipeline.3.prob=0.0
 _base_ = './lsms-xs_phantom_96x96.py'

@@ -11,7 +11,7 @@ from typing import Any
 
 from .annotation_readers import read_table
 from .annotation_table import AnnotationError, Record, find_column
-from .file_names import Folder
+from .file_names import PICTURE_EXTENSIONS, Folder, split_name
 
 __all__ = ['AnnotationError', 'AnnotationRow', 'iter_annotations', 'load_annotations', 'read_expressions']
 
@@ -37,6 +37,12 @@ class AnnotationRow:
     attributes: dict
     source: str
     in_levels: bool = False
+
+    @property
+    def slice(self) -> str | None:
+        """Of a volume, what the column ``slice`` says; ``None`` for a picture."""
+        number = self.attributes.get('slice')
+        return None if number is None or split_name(self.image)[2].lower() in PICTURE_EXTENSIONS else str(number)
 
 
 def iter_annotations(

@@ -8,14 +8,15 @@ HOURS = ('twelve', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight
 _TIME = rf'(?:1[0-2]|0?[1-9]|{"|".join(HOURS)})(?::[0-5]\d)?'
 _OCLOCK = r"[\s-]*o['\u2019`]?\s?clock"
 _JOIN = r'(?:\s*(?:,|[-\u2013])\s*|\s*,?\s+(?:to|and|or|through)\s+)'
+_BETWEEN = rf'\bbetween\s+(?:the\s+)?{_TIME}(?:{_OCLOCK})?\s+and\s+(?:the\s+)?{_TIME}'
 CLOCK = re.compile(
-    rf'(?<![\w:.]){_TIME}(?:(?:{_OCLOCK})?{_JOIN}{_TIME})*{_OCLOCK}\b'
+    rf'{_BETWEEN}{_OCLOCK}\b|(?<![\w:.]){_TIME}(?:(?:{_OCLOCK})?{_JOIN}{_TIME})*{_OCLOCK}\b'
     rf'|(?<![\w:.])(?:1[0-2]|0?[1-9]):[0-5]\d(?=\s+position\b)',
     re.IGNORECASE,
 )
 _ONE_TIME = re.compile(rf'\b{_TIME}\b', re.IGNORECASE)
 _RANGE = re.compile(
-    rf'^({_TIME})((?:{_OCLOCK})?\s*(?:-|\u2013|\bto\b|\bthrough\b)\s*)({_TIME})(?!.*{_JOIN}{_TIME})', re.IGNORECASE
+    rf'{_BETWEEN}|\b{_TIME}(?:(?:{_OCLOCK})?\s*(?:-|\u2013|\bto\b|\bthrough\b)\s*{_TIME})+\b', re.IGNORECASE
 )
 
 
@@ -42,7 +43,13 @@ def turn_clock(words: str, turn: str) -> str:
         return f'{digits}:{minutes:02d}' if ':' in time else digits
 
     words = _ONE_TIME.sub(turned, words)
-    return _RANGE.sub(r'\3\2\1', words) if turn in MIRRORS else words
+    return _RANGE.sub(_backwards, words) if turn in MIRRORS else words
+
+
+def _backwards(match: re.Match) -> str:
+    """A range from its end to its start."""
+    times = _ONE_TIME.findall(match[0])
+    return _ONE_TIME.sub(lambda _: times.pop(), match[0])
 
 
 def _minutes(time: str) -> int:

@@ -12,6 +12,7 @@ def _words(text: str) -> frozenset[str]:
 # the last counts.
 FORMS: dict[str, dict[str, str]] = {
     'comparative': dict(left='left', right='right', upper='higher', lower='lower'),
+    'height': dict(left='further left', right='further right', upper='higher up', lower='lower down'),
     'hand': dict(left='left-hand', right='right-hand', upper='upper', lower='lower'),
     'hand side': dict(left='left hand', right='right hand', upper='upper', lower='lower'),
     'atop': dict(left='left of', right='right of', upper='atop', lower='beneath'),
@@ -41,6 +42,7 @@ PARTS = _words(
     'side sides corner corners edge edges half part parts portion quadrant quadrants quarter region regions area areas '
     'third thirds zone zones border margin pole aspect surface end tip'
 )
+QUADRANTS = _words('quadrant quadrants')
 BEFORE_HYPHEN = _words('mid middle center centre central far extreme outer inner most to')
 AFTER_HYPHEN = PARTS | _words('sided hand most center centre middle central to')
 
@@ -53,22 +55,21 @@ FUNCTION_WORDS = _words(
     'you i there here showing shows seen appears containing just also only both each above below beneath underneath '
     'atop inside outside about up down off out'
 )
-# 'left' as a verb or as what remains: 'left untouched', 'has left', 'nothing is left'.
-LEFT_BEHIND = _words(
-    'untouched behind over out alone blank open empty unchanged untreated unlabeled unlabelled unmarked intact '
-    'uncovered unfinished undisturbed'
+# 'left' as a verb or as what remains: 'left behind'; 'left open', but 'the left open door'; 'has left', 'none is left'.
+LEFT_BEHIND = _words('behind over out')
+LEFT_AS = _words(
+    'untouched alone blank open empty unchanged untreated unlabeled unlabelled unmarked intact uncovered unfinished '
+    'undisturbed'
 )
 HAS = _words('has have had having never just already recently')
 ARTICLES = _words('the a an this that these those its his her their')
 IS = _words('is are was were be been being remains remained')
 REMAINDER = _words('what nothing little much more anything all something any none few enough')
-# 'right' as correct, straight or at once.
-RIGHT_AFTER = _words('all alright quite absolutely not')
+# 'right' as correct, straight or at once; before the last ones as exactly, or as the side.
+RIGHT_AFTER = _words('all quite absolutely')
 RIGHT_ALWAYS = _words('angle angles angled away now answer choice way thing')
-RIGHT_BEFORE = RIGHT_ALWAYS | _words(
-    'next behind beside before after through above below beneath under underneath near by along around between inside '
-    'outside'
-)
+RIGHT_BEFORE = _words('next before after through above below beneath underneath')
+RIGHT_OR_EXACTLY = _words('behind beside under near by along around between inside outside')
 SIDE_BEFORE = _words(
     'the on to at in of from far most mid middle center centre upper lower top bottom more and or slightly a its '
     'his her their extreme very'
@@ -76,12 +77,24 @@ SIDE_BEFORE = _words(
 # 'lower' as less: 'lower density', 'is lower than'.
 QUANTITIES = _words(
     'density attenuation intensity signal contrast echogenicity enhancement uptake grade risk number amount degree '
-    'level value values resolution quality brightness rate dose frequency concentration count cost limit bound than '
+    'level value values resolution quality brightness rate dose frequency concentration count cost limit bound '
     'probability confidence echo'
+)
+ALONG_HEIGHT = _words('up down')
+# 'lies lower', which is not 'the lower one'.
+LIES = _words(
+    'lies lie lying sits sit sitting situated located placed positioned appears extends reaches stands hangs slightly '
+    'somewhat much bit even'
+)
+# 'top' and 'bottom' as clothes: 'tank top' always, 'white top' maybe.
+GARMENTS = _words('tank crop halter tube bikini pajama pyjama')
+GARMENT_COLOURS = _words(
+    'white black red blue green yellow orange pink purple brown grey gray tan beige navy striped plaid floral '
+    'sleeveless'
 )
 SEEN = _words('described mentioned noted see seen shown as stated given listed')
 PICTURES = _words(
-    'picture image photo photograph slice scan frame view film radiograph sonogram ultrasound screen shot field'
+    'picture image photo photograph slice scan frame view film radiograph sonogram ultrasound screen shot'
 )
 
 # Names of the patient's anatomy, with their adjectives: a side word before one of these names the patient's side.
@@ -96,8 +109,24 @@ ANATOMY = _words(
     'humerus femur femoral tibia fibula radius ulna iliac pelvis pelvic hip hips knee knees ankle wrist elbow '
     'shoulder shoulders arm arms hand hands leg legs foot feet thigh limb limbs extremity chest abdomen abdominal '
     'flank groin inguinal carotid jugular subclavian colon colic spleen splenic pancreas pancreatic prostate '
-    'prostatic psoas neck sided'
+    'prostatic psoas neck sided artery arteries arterial vein veins venous nerve muscle coronary circumflex aorta '
+    'aortic atrioventricular mediastinum mediastinal trachea tracheal paratracheal retroareolar subareolar '
+    'periareolar areolar supraclavicular infraclavicular midclavicular clavicular scapular sternal parasternal '
+    'sternum costal intercostal subcostal retrocrural paraspinal paravertebral vertebra vertebrae vertebral spine '
+    'spinal cervical lumbar sacral sacroiliac sacrum parahilar infrahilar suprahilar subpleural retrocardiac '
+    'paracardiac pericardial parenchyma parenchymal fissure retroperitoneal perinephric perirenal pararenal paracolic '
+    'subhepatic subphrenic subdiaphragmatic perihepatic perisplenic peripancreatic gastric duodenal jejunal ileal '
+    'gallbladder bladder uterus uterine adnexa adnexal fallopian tubal parametrial scrotum scrotal epididymis '
+    'epididymal spermatic lymph nodal tonsillar nasal nostril facial cheek cheeks jaw maxilla mandibular mastoid '
+    'ethmoid sphenoid zygomatic laryngeal pharyngeal vocal parathyroid submandibular sublingual cortex cortical '
+    'subcortical ganglia amygdala cingulate lentiform pallidus periventricular sylvian hemispheric frontoparietal '
+    'temporoparietal parietooccipital macula macular fovea cornea corneal forearm forearms finger fingers thumb '
+    'thumbs toe toes heel heels ankles wrists elbows buttock eyebrow popliteal brachial ulnar tibial fibular peroneal '
+    'patella patellar meniscus acetabulum acetabular humeral effusion effusions pneumothorax pneumothoraces '
+    'hemothorax hydrothorax empyema hydronephrosis pneumonia'
 )
+# Endings of what was done to an organ: 'left nephrectomy'.
+SURGERY = ('ectomy', 'ectomies', 'plasty', 'plasties', 'otomy', 'ostomy', 'pexy')
 # Clock positions of these organs are the patient's, seen from the front, not the picture's.
 CLOCK_ORGANS = _words('breast breasts nipple areola areolar mammary prostate retina retinal cornea corneal')
 # 'superior vena cava' and the like are names, and say nothing of a place.

@@ -8,11 +8,14 @@ from collections.abc import Iterable
 
 from . import direction_lexicon as lexicon
 from .clock_positions import turn_clock
-from .direction_finding import DirectionWord, Part, scan
+from .direction_finding import scan
+from .direction_sentence import DirectionWord, Part
 from .turns import ANGLES, QUARTER_TURNS, canonical_turn, turn_direction
 
 LATERALITIES = ('image', 'patient')
 _NO_COUNTERPART = 'it is one certain place of the body that has no counterpart (laterality "patient" keeps it)'
+_UNCLEAR = 'it may name a direction or mean something else'
+_READS_OTHERWISE = 'the word in its place would not be read as a direction there'
 _NO_QUARTER = 'anatomy that was turned by a quarter has no name of its own (laterality "patient" keeps the names)'
 
 
@@ -65,7 +68,8 @@ def rewrite(text: str, turn: str, laterality: str = 'image', anatomy: Iterable[s
         The sentence; the same one where it names no direction.
 
     Raises:
-        DirectionWordError: naming the word that has no counterpart after the turn.
+        DirectionWordError: naming the word that has no counterpart after the turn, or may be no direction at all
+            ("right on the hill").
         ValueError: for an unknown turn or laterality.
     """
     turn = canonical_turn(turn)
@@ -81,12 +85,30 @@ def rewrite(text: str, turn: str, laterality: str = 'image', anatomy: Iterable[s
         new = _turned(word, parts, text, turn)
         pieces += [_with_article(text[end : word.start], word, new), new]
         end = word.end
-    return ''.join([*pieces, text[end:]])
+    rewritten = ''.join([*pieces, text[end:]])
+    _check_reading(text, rewritten, turn, laterality, frozenset(anatomy))
+    return rewritten
+
+
+def _check_reading(text: str, rewritten: str, turn: str, laterality: str, anatomy: frozenset[str]) -> None:
+    """Refuse what could not be turned back, as "has right alone": the words must name the turned directions."""
+    if rewritten == text:
+        return
+    now = [word.direction for word, _ in scan(rewritten, anatomy)]
+    for i, (word, _) in enumerate(scan(text, anatomy)):
+        stays = word.anatomical and laterality == 'patient'
+        expected = word.direction if stays else {turn_direction(direction, turn) for direction in word.direction}
+        if i >= len(now) or now[i] != expected:
+            raise DirectionWordError(word.word, text, turn, _READS_OTHERWISE)
 
 
 def _refusal(word: DirectionWord, parts: tuple[Part, ...], turn: str) -> str | None:
     """Why a word cannot be rewritten, or None."""
-    if not word.anatomical or word.kind == 'clock' or word.direction == {'center'}:
+    if word.kind == 'unclear':
+        said = word.word.lower()
+        direction = lexicon.WORDS[said][1] if said in lexicon.WORDS else lexicon.SIDE_LETTERS[said[0].upper()]
+        return None if turn_direction(direction, turn) == direction else _UNCLEAR
+    if not word.anatomical or word.kind in ('clock', 'quadrant') or word.direction == {'center'}:
         return None
     if turn in QUARTER_TURNS:
         return _NO_QUARTER
@@ -96,6 +118,8 @@ def _refusal(word: DirectionWord, parts: tuple[Part, ...], turn: str) -> str | N
 
 
 def _turned(word: DirectionWord, parts: tuple[Part, ...], text: str, turn: str) -> str:
+    if word.kind == 'unclear':
+        return word.word
     if word.kind == 'clock':
         return turn_clock(word.word, turn)
     if word.kind == 'abbreviation':

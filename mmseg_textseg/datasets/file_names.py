@@ -7,14 +7,20 @@ from mmengine import fileio
 
 # Only such endings are taken off before names are compared by stem ('case.12' has none), and only such files
 # of a folder are found by stem (a 'case.txt' beside 'case.png' is no rival).
-IMAGE_EXTENSIONS = {'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.gif', '.webp', '.pgm', '.ppm'}
+PICTURE_EXTENSIONS = {'.png', '.tif', '.tiff', '.jpg', '.jpeg', '.bmp', '.gif', '.webp', '.pgm', '.ppm'}
+IMAGE_EXTENSIONS = PICTURE_EXTENSIONS | {'.nii', '.nii.gz', '.dcm'}
 
 
 def split_name(name: str) -> tuple[str, str, str]:
-    """``'sub/case.1.png'`` -> ``('sub', 'case.1', '.png')``; an ending that is no picture's belongs to the stem."""
+    """``'sub/case.1.png'`` -> ``('sub', 'case.1', '.png')``; an ending that is no picture's belongs to the stem.
+
+    ``'.nii.gz'`` is one ending.
+    """
     below, base = posixpath.split(name.replace('\\', '/'))
-    stem, extension = osp.splitext(base)
-    return (below, stem, extension) if extension.lower() in IMAGE_EXTENSIONS else (below, base, '')
+    extension = '.nii.gz' if base.lower().endswith('.nii.gz') else osp.splitext(base)[1].lower()
+    if extension not in IMAGE_EXTENSIONS:
+        return below, base, ''
+    return below, base[: -len(extension)], base[-len(extension) :]
 
 
 class Folder:
@@ -36,14 +42,14 @@ class Folder:
                 names.update(fileio.list_dir_or_file(folder, list_dir=False, backend_args=self.backend_args))
             stems: dict[str, list[str]] = {}
             for name in sorted(names):
-                stem, extension = osp.splitext(name)
-                if extension.lower() in IMAGE_EXTENSIONS:
+                _, stem, extension = split_name(name)
+                if extension:
                     stems.setdefault(stem, []).append(name)
             self._listings[below] = names, stems
         return self._listings[below]
 
     def find(self, name: str) -> str:
-        """Path of the file that ``name`` means; LookupError with what is wrong and the mend."""
+        """Path of the file (or folder, of a DICOM series) that ``name`` means; LookupError with what is wrong."""
         name = name.replace('\\', '/')
         if osp.isabs(name):
             name = osp.relpath(name, osp.abspath(self.root))
@@ -56,6 +62,8 @@ class Folder:
         if base in names:
             return osp.join(self.root, name)
         matches = stems.get(base, []) or stems.get(split_name(base)[1], [])
+        if not matches and fileio.isdir(osp.join(self.root, name), backend_args=self.backend_args):
+            return osp.join(self.root, name)  # of a DICOM series
         if not matches:
             raise LookupError(f'no {self.role} of that name or stem in {folder}: add the file or mend the cell')
         if len(matches) > 1:

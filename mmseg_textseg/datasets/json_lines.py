@@ -60,11 +60,11 @@ class JsonLines:
                 if not line.strip():
                     continue
                 try:
-                    row = json.loads(line.decode())
+                    row = json.loads(line.decode().rstrip('\r\n'))
                 except UnicodeDecodeError as error:
                     raise not_utf8(self.path, number, error) from error
                 except json.JSONDecodeError as error:
-                    yield number, f'not valid JSON ({error}): expected an object a line'
+                    yield number, f'not valid JSON ({error.msg} at column {error.colno}): expected an object a line'
                     continue
                 if isinstance(row, dict):
                     yield number, row

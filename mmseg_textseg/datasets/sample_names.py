@@ -14,18 +14,21 @@ from .annotations import AnnotationRow
 
 
 class SampleNames:
-    """Pairs of image and mask -> names made of their stems: the same stems in two folders get '~2', '~3', ..."""
+    """Pairs of image and mask -> names made of their stems: the same stems in two folders get '~2', '~3', ...
+
+    Of a volume each slice is an image.
+    """
 
     def __init__(self) -> None:
         self._copies: dict[int, int] = {}
         self._taken: set[int] = set()
         self._counts: defaultdict[int, int] = defaultdict(int)
 
-    def of(self, image: str, mask: str | None) -> str:
-        """The name of a pair."""
-        stems = [osp.splitext(osp.basename(path))[0] for path in (image, mask) if path is not None]
-        base = '-'.join(dict.fromkeys(stems))
-        key = hash((image, mask))
+    def of(self, image: str, mask: str | None, number: str | None = None) -> str:
+        """The name of a pair; ``number`` is that of the slice."""
+        stems = [_stem(path) for path in (image, mask) if path is not None]
+        base = '-'.join([*dict.fromkeys(stems), *([] if number is None else [number])])
+        key = hash((image, mask, number))
         if key not in self._copies:
             copy = 1
             while hash(_numbered(base, copy)) in self._taken:
@@ -34,11 +37,16 @@ class SampleNames:
             self._taken.add(hash(_numbered(base, copy)))
         return _numbered(base, self._copies[key])
 
-    def count(self, image: str, mask: str | None) -> int:
+    def count(self, image: str, mask: str | None, number: str | None = None) -> int:
         """How often it was asked for this pair before: numbers its expressions from 0."""
-        key = hash((image, mask))
+        key = hash((image, mask, number))
         self._counts[key] += 1
         return self._counts[key] - 1
+
+
+def _stem(path: str) -> str:
+    stem, extension = osp.splitext(osp.basename(path))
+    return stem.removesuffix('.nii') if extension == '.gz' else stem
 
 
 def _numbered(base: str, copy: int) -> str:
@@ -55,7 +63,7 @@ class Repeats:
 
     def note(self, row: AnnotationRow, text: str) -> None:
         """Look at one (image, mask, expression)."""
-        key = hash((row.image, row.mask, text))
+        key = hash((row.image, row.mask, row.slice, text))
         if key in self._seen:
             self._first = self._first or f'{osp.basename(row.image)}, {text!r}'
             self._repeated.add(key)

@@ -9,7 +9,7 @@ from .annotations import AnnotationRow, iter_annotations
 from .packed_list import PackedList
 from .partial_text import PartialText
 from .sample_names import Repeats, SampleNames
-from .text_controls import shuffle_texts
+from .text_controls import make_text_change, same_text, shuffle_texts
 
 
 @DATASETS.register_module()
@@ -29,7 +29,7 @@ class TextSegDataset(BaseSegDataset):
             ``seg_map_path`` the items have no mask. ``None`` takes the folders of the class, ``DATA_PREFIX``.
         expressions: ``'all'``, one item per (image, mask, expression), alternatives of a cell in their order;
             or ``'group'``, one item per (image, mask) with the list ``texts``, for the transform ``PickText``,
-            and the attributes of its first row.
+            and the attributes of its first row. Each slice of a volume (column ``slice``) is an image.
         image_column: column of the table; found by its name when ``None``, as are the next two.
         mask_column: without such a column the mask is named like the image.
         text_column: column of the expressions.
@@ -38,7 +38,10 @@ class TextSegDataset(BaseSegDataset):
         allow_empty_text: let empty expressions pass, for text-free baselines.
         partial_text: a test: sentences say only a share of what they said (:class:`PartialText`); a share, names of
             attributes, or a dict of PartialText's options.
+        change_text: a control: sentences are emptied (``'empty'``), contradicted (``'contradict'``) or reworded
+            (``'paraphrase'``); a name, or a dict with ``type`` and options (:func:`make_text_change`).
         shuffle_text: a control: every item gets the sentence of another image (:func:`shuffle_texts`).
+        constant_text: a control: every item gets the most frequent sentence of the set (:func:`same_text`).
         serialize_data: as in BaseDataset, but off: the items are a :class:`PackedList`, which is smaller and is shared
             by worker processes as well.
         kwargs: of :class:`mmseg.datasets.BaseSegDataset`.
@@ -65,7 +68,9 @@ class TextSegDataset(BaseSegDataset):
         sheet: str | None = None,
         allow_empty_text: bool = False,
         partial_text: float | Sequence[str] | dict | None = None,
+        change_text: str | dict | None = None,
         shuffle_text: bool = False,
+        constant_text: bool = False,
         serialize_data: bool = False,
         **kwargs,
     ) -> None:
@@ -74,6 +79,8 @@ class TextSegDataset(BaseSegDataset):
         # Before super().__init__(), which loads the table.
         self.expressions = expressions
         self.shuffle_text = shuffle_text
+        self.constant_text = constant_text
+        self.change_text = None if change_text is None else make_text_change(change_text)
         options = partial_text if isinstance(partial_text, dict) else dict(keep=partial_text)
         self.partial_text = None if partial_text is None else PartialText(**options)
         self.reader_options = dict(
@@ -121,15 +128,17 @@ class TextSegDataset(BaseSegDataset):
     def _hold(self, items: Iterable[dict]) -> Sequence[dict]:
         items = PackedList(items)
         items = shuffle_texts(items) if self.shuffle_text else items
+        items = same_text(items) if self.constant_text else items
         return list(items) if self.serialize_data else items  # BaseDataset serialises a list only
 
     def _single_items(self) -> Iterator[dict]:
         names, repeats = SampleNames(), Repeats()
         for row in self.iter_rows():
-            name = names.of(row.image, row.mask)
+            name = names.of(row.image, row.mask, row.slice)
             for text in row.expressions:
                 repeats.note(row, text)
-                yield self._item(row, sample_id=f'{name}-{names.count(row.image, row.mask)}', text=text)
+                number = names.count(row.image, row.mask, row.slice)
+                yield self._item(row, sample_id=f'{name}-{number}', text=self._changed(text, row))
         repeats.warn(self.ann_file)
 
     def _grouped_items(self) -> Iterator[dict]:
@@ -139,9 +148,9 @@ class TextSegDataset(BaseSegDataset):
 
         def first_rows() -> Iterator[dict]:
             for row in self.iter_rows():
-                name = names.of(row.image, row.mask)
+                name = names.of(row.image, row.mask, row.slice)
                 known = name in texts
-                texts.setdefault(name, []).extend(row.expressions)
+                texts.setdefault(name, []).extend(self._changed(text, row) for text in row.expressions)
                 for text in row.expressions:
                     repeats.note(row, text)
                 if not known:
@@ -150,6 +159,9 @@ class TextSegDataset(BaseSegDataset):
         for item in PackedList(first_rows()):
             yield {**item, 'texts': texts[item['sample_id']]}
         repeats.warn(self.ann_file)
+
+    def _changed(self, text: str, row: AnnotationRow) -> str:
+        return text if self.change_text is None else self.change_text(text, row)
 
     def _item(self, row: AnnotationRow, **values) -> dict:
         item = dict(

@@ -15,6 +15,9 @@ RULES = dict(image_name=lambda cell: cell.removeprefix('scan '), mask_name=lambd
         ('sub/case.1.JPG', ('sub', 'case.1', '.JPG')),
         ('sub\\more\\a.bmp', ('sub/more', 'a', '.bmp')),
         ('case.12', ('', 'case.12', '')),
+        ('sub/case.1.nii.gz', ('sub', 'case.1', '.nii.gz')),
+        ('case.gz', ('', 'case.gz', '')),
+        ('case.DCM', ('', 'case', '.DCM')),
         ('train_1', ('', 'train_1', '')),
     ],
 )
@@ -48,6 +51,15 @@ def problems_of(*args, **kwargs):
 def test_names_by_a_rule(tmp_path, folders, table):
     (row,) = load_annotations(table('Image,Text', 'scan a.png,one node'), **folders, **RULES)
     assert (row.image, row.mask) == (str(tmp_path / 'img' / 'a.tif'), str(tmp_path / 'mask' / 'b.png'))
+
+
+def test_a_folder_is_a_series(tmp_path, folders, table):
+    (tmp_path / 'img' / 'series').mkdir()
+    (row,) = load_annotations(table('Image,Mask,Text', 'series,a.png,one node'), **folders)
+    assert row.image == str(tmp_path / 'img' / 'series')
+    (tmp_path / 'img' / 'series.png').touch()
+    (row,) = load_annotations(table('Image,Mask,Text', 'series,a.png,one node'), **folders)
+    assert row.image == str(tmp_path / 'img' / 'series.png')
 
 
 def test_the_rule_for_images_needs_no_folder(table):

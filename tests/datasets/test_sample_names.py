@@ -13,6 +13,18 @@ def test_names_are_of_stems_and_unique():
     assert [names.of(*pair) for pair in reversed(pairs)] == expected[::-1]
 
 
+def test_slices_of_a_volume_are_images():
+    names = SampleNames()
+    asked = [('v.nii.gz', 'm.nii.gz', '3'), ('v.nii.gz', 'm.nii.gz', '4'), ('w/v.nii.gz', 'm.nii.gz', '4')]
+    assert [names.of(*pair) for pair in asked] == ['v-m-3', 'v-m-4', 'v-m-4~2']
+    assert [names.count(*pair) for pair in (asked[0], asked[1], asked[0])] == [0, 0, 1]
+
+
+def test_a_slice_of_a_picture_is_only_a_column():
+    rows = [AnnotationRow(name, None, ('a',), dict(slice=3), '') for name in ('v.nii.gz', 'v.dcm', 'v', 'v_3.png')]
+    assert [row.slice for row in rows] == ['3', '3', '3', None]
+
+
 def test_a_name_that_looks_numbered_is_not_taken_twice():
     names = SampleNames()
     assert [names.of(image, None) for image in ('x/a~2.png', 'x/a.png', 'y/a.png')] == ['a~2', 'a', 'a~3']

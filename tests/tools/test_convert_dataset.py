@@ -19,7 +19,7 @@ import convert_dataset  # noqa: E402
 from mmseg_textseg.datasets.converters import CONVERTERS, glas  # noqa: E402
 from mmseg_textseg.datasets.converters.conversion import JOURNAL  # noqa: E402
 
-NAMES = ['coco-captions', 'glas', 'monuseg', 'mosmeddata-plus', 'qata-cov19', 'refcoco']
+NAMES = ['coco-captions', 'glas', 'monuseg', 'mosmeddata-plus', 'qata-cov19', 'refcoco', 'volume']
 
 
 @pytest.fixture

@@ -4,8 +4,10 @@ import hashlib
 import json
 import os
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ from ...fileio import whole_file
 RECORD = 'conversion.json'
 JOURNAL = '.conversion.jsonl'
 CHECKSUMS = 'SHA256SUMS'
+OWN = (RECORD, JOURNAL, CHECKSUMS)
+LEFTOVER = re.compile(r'\.\d+\.part$')  # of fileio.whole_file, where a process was killed
 SHOWN_PROBLEMS = 20
 
 
@@ -77,14 +81,13 @@ class Conversion:
         before: dict[str, dict] = {}
         known = None
         if record.is_file():
-            content = json.loads(record.read_text(encoding='utf-8'))
-            known, before = content['arguments'], content['files']
+            known, before = _parse_record(record)
         if journal.is_file():
             # Its last line may be half written.
             lines = [_parse(line) for line in journal.read_text(encoding='utf-8').splitlines()]
-            entries = [line for line in lines if line]
+            entries = [line for line in lines if isinstance(line, dict)]
             known = entries[0]['arguments'] if entries and 'arguments' in entries[0] else known
-            before |= {entry['file']: entry['entry'] for entry in entries if 'file' in entry}
+            before |= {line['file']: line['entry'] for line in entries if _is_entry(line.get('entry'))}
         elif known is None and self.out.is_dir() and any(self.out.iterdir()):
             raise ConversionError(
                 str(self.out), ['is not empty and was not written by this tool: give a new or empty folder']
@@ -98,6 +101,10 @@ class Conversion:
     def __enter__(self) -> 'Conversion':
         self._is_new = not self.out.exists()
         self.out.mkdir(parents=True, exist_ok=True)
+        self._leftovers: dict[str, list[Path]] = {}
+        for path in self.out.rglob('*.part'):
+            name = LEFTOVER.sub('', path.relative_to(self.out).as_posix())
+            self._leftovers.setdefault(name, []).append(path)
         self._journal = (self.out / JOURNAL).open('a', encoding='utf-8')
         if self._journal.tell() == 0:
             self._note(dict(arguments=self.arguments))
@@ -114,12 +121,28 @@ class Conversion:
                     self.out.rmdir()
             return
         for relative in sorted(self._before.keys() - self.files.keys()):
-            (self.out / relative).unlink(missing_ok=True)
-        with whole_file(self.out / CHECKSUMS, encoding='utf-8', newline='\n') as file:
-            file.writelines(f'{self.files[name]["sha256"]}  {name}\n' for name in sorted(self.files))
-        with whole_file(self.out / RECORD, encoding='utf-8') as file:
-            json.dump(dict(arguments=self.arguments, counts=dict(self.counts), files=self.files), file, indent=1)
+            with suppress(ConversionError):  # a record that somebody changed names what no run wrote
+                path = self._place(relative)
+                if path.is_file():
+                    path.unlink()
+        sums = ''.join(f'{self.files[name]["sha256"]}  {name}\n' for name in sorted(self.files))
+        record = dict(arguments=self.arguments, counts=dict(self.counts), files=self.files)
+        self._write_changed(CHECKSUMS, sums.encode())
+        self._write_changed(RECORD, json.dumps(record, indent=1).encode())
         (self.out / JOURNAL).unlink()
+
+    def _write_changed(self, relative: str, content: bytes) -> None:
+        """Write a file, unless it has this content already."""
+        self._clear(relative)
+        path = self.out / relative
+        if not path.is_file() or path.read_bytes() != content:
+            with whole_file(path, 'wb') as file:
+                file.write(content)
+
+    def _clear(self, relative: str) -> None:
+        """Remove what a killed run left of a file."""
+        for path in self._leftovers.pop(relative, ()):
+            path.unlink(missing_ok=True)
 
     def _note(self, line: dict) -> None:
         self._journal.write(json.dumps(line) + '\n')
@@ -138,9 +161,13 @@ class Conversion:
         plain = posixpath.normpath(relative.replace('\\', '/'))
         path = self.out / plain
         if posixpath.isabs(plain) or plain.split('/')[0] in ('..', '.', '') or ':' in plain.split('/')[0]:
-            raise ConversionError(relative, ['leads out of the folder that is written: rename the file'])
+            raise ConversionError(relative, [f'{relative} leads out of the folder that is written: rename the file'])
+        if plain in OWN:
+            raise ConversionError(
+                relative, [f'{relative} is the name of a file that this tool writes: rename the file']
+            )
         if self.out.resolve() not in path.resolve().parents:
-            raise ConversionError(relative, [f'leads out of {self.out} by a symbolic link: remove the link'])
+            raise ConversionError(relative, [f'{relative} leads out of {self.out} by a symbolic link: remove the link'])
         return path
 
     def write(self, relative: str, make: Callable[[], bytes | np.ndarray], *sources: str | os.PathLike) -> str:
@@ -156,7 +183,8 @@ class Conversion:
         """
         path = self._place(relative)
         if relative in self.files:
-            raise ConversionError(relative, ['would be written twice: two sources have the same name'])
+            raise ConversionError(relative, [f'{relative} would be written twice: two sources have the same name'])
+        self._clear(relative)
         stamp = [[stat.st_size, stat.st_mtime_ns] for stat in map(os.stat, sources)]
         known = self._before.get(relative)
         if known and known['sources'] == stamp and path.is_file() and path.stat().st_size == known['size']:
@@ -180,14 +208,14 @@ class Conversion:
         return self.write(relative, Path(source).read_bytes, source)
 
     def table(self, relative: str, rows: Iterable[dict[str, Any]]) -> str:
-        """Write rows as jsonl, each time anew; a second run with the same rows leaves the file untouched."""
-        content = ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows).encode()
-        path = self._place(relative)
-        digest = hashlib.sha256(content).hexdigest()
-        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            with whole_file(path, 'wb') as file:
-                file.write(content)
-        self.files[relative] = dict(sha256=digest, size=len(content), sources=[])
+        """Write rows as jsonl; see :meth:`put`."""
+        return self.put(relative, ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows).encode())
+
+    def put(self, relative: str, content: bytes) -> str:
+        """Write a file of what is at hand, made in each run; one with the same content is left untouched."""
+        self._place(relative)
+        self._write_changed(relative, content)
+        self.files[relative] = dict(sha256=hashlib.sha256(content).hexdigest(), size=len(content), sources=[])
         return relative
 
 
@@ -196,3 +224,23 @@ def _parse(line: str) -> dict | None:
         return json.loads(line) if line.strip() else None
     except json.JSONDecodeError:
         return None
+
+
+def _parse_record(path: Path) -> tuple[dict, dict[str, dict]]:
+    """Arguments and files of ``conversion.json``."""
+    try:
+        content = json.loads(path.read_text(encoding='utf-8'))
+        known, files = content['arguments'], content['files']
+        good = isinstance(known, dict) and all(map(_is_entry, files.values()))
+    except (ValueError, LookupError, TypeError, AttributeError):
+        good = False
+    if not good:
+        raise ConversionError(
+            str(path),
+            ['was not written by this tool, or is damaged: delete its folder and convert anew, or give another folder'],
+        )
+    return known, files
+
+
+def _is_entry(value: Any) -> bool:
+    return isinstance(value, dict) and {'sha256', 'size', 'sources'} <= value.keys()

@@ -9,7 +9,7 @@ from .lesions import Lesion
 from .places import label_shares, lobe_shares, place_in_organ, place_in_picture
 
 SHARE = 0.75  # of a lesion's pixels in one segment or lobe, from which it lies there; below the rest it does not
-EXACT = {'diameter_mm': 0.5, 'diameter_px': 1.0}  # what a diameter is rounded to
+EXACT = {'diameter_mm': 0.5}  # what a diameter is rounded to; in pixels it would be untrue once pictures are resized
 TOLERANCE = 0.1  # of a diameter: within it, or one step of rounding, another lesion may be meant
 
 
@@ -34,7 +34,7 @@ class Attributes:
 
 
 def rounded(name: str, value: float) -> float:
-    """A diameter as a sentence says it: to 0.5 mm, or whole pixels."""
+    """A diameter as a sentence says it: to 0.5 mm."""
     return round(value / EXACT[name]) * EXACT[name]
 
 
@@ -97,13 +97,14 @@ def _describe_one(lesion, template, organ, labels, spacing, first) -> Attributes
     # Of a lesion that is cut off by the picture's border neither size nor shape is known.
     if spacing is None:
         words['size'] = None if lesion.is_cut else words_of(lesion.diameter / longest, measures['size_share'])
-        numbers = {'diameter_px': lesion.diameter}
+        numbers = {}
     else:
         words['size'] = None if lesion.is_cut else words_of(lesion.diameter * spacing, measures['size_mm'])
         numbers = {'diameter_mm': lesion.diameter * spacing}
     words['shape'] = _shape(lesion, template)
-    coarse = lesion.diameter < template['boundary_from_diameter']
-    words['boundary'] = None if coarse else words_of(lesion.edge_width, measures['boundary'])
+    doubtful = organ is None and not template['boundary_without_organ']
+    doubtful |= lesion.diameter < template['boundary_from_diameter']
+    words['boundary'] = None if doubtful else words_of(lesion.edge_width, measures['boundary'])
     words['density'] = _density(lesion, measures['density'])
     if lesion.is_cut or lesion.is_small:
         words |= dict.fromkeys(numbers)

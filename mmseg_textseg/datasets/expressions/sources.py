@@ -11,10 +11,10 @@ import numpy as np
 
 from ..annotation_readers import read_table
 from ..annotation_table import AnnotationError, find_column
-from ..file_names import IMAGE_EXTENSIONS, Folder
+from ..file_names import PICTURE_EXTENSIONS, Folder
 from ..transforms import LoadMask
 
-PICTURES = sorted(IMAGE_EXTENSIONS - {'.nii', '.nii.gz', '.dcm'})  # volumes: tools/convert_dataset.py volume
+PICTURES = sorted(PICTURE_EXTENSIONS)  # volumes: tools/convert_dataset.py volume
 SPACINGS = ('spacing_mm', 'pixel_spacing_mm')
 
 

@@ -19,6 +19,7 @@ MEASURES = {
 KEYS = {
     'lesion': (
         *('unit', 'noun', 'plural', 'organ', 'measures', 'shape_from_diameter', 'boundary_from_diameter'),
+        'boundary_without_organ',
         *(
             'segments',
             'lobes',
@@ -36,7 +37,7 @@ KEYS = {
 }
 ROLES = ('adjective', 'place', 'detail')
 ATTRIBUTES = (
-    *('density', 'size', 'segment', 'side', 'place', 'place_in_picture', 'diameter_mm', 'diameter_px', 'shape'),
+    *('density', 'size', 'segment', 'side', 'place', 'place_in_picture', 'diameter_mm', 'shape'),
     'boundary',
 )
 CHOICES = ('segment', 'side', 'place', 'size', 'shape', 'boundary', 'density', 'diameter')
@@ -165,6 +166,8 @@ def _check_lesion(template: dict, problems: list[str]) -> None:
     number = template['partials_per_lesion']
     if not isinstance(number, int) or isinstance(number, bool) or number < 0:
         problems.append(f'partials_per_lesion is {number!r}: expected a whole number of 0 or more')
+    if not isinstance(template['boundary_without_organ'], bool):
+        problems.append(f'boundary_without_organ is {template["boundary_without_organ"]!r}: expected true or false')
     for key in ('full', 'partial'):
         value = template[key]
         if not isinstance(value, list) or set(map(str, value)) - set(CHOICES):

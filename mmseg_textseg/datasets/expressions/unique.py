@@ -59,6 +59,8 @@ def full_claim(attributes: Attributes, template: Mapping, in_picture: bool) -> C
     """All that is certain of a lesion, in the order of ``template['full']``; of several places the first."""
     sure, claim = attributes.sure(), {}
     for entry in template['full']:
+        if entry == 'size' and set(EXACT) & set(claim):  # the diameter says it
+            continue
         together = {name: sure[name] for name in _expand([entry]) if name in sure}
         if together and sayable({**claim, **together}, template, in_picture):
             claim |= together
@@ -121,7 +123,7 @@ def none_claims(lesions: Sequence[Attributes], template: Mapping, in_picture: bo
 
 
 def _expand(names: Sequence[str]) -> list[str]:
-    """``place`` stands for both axes, ``diameter`` for whichever unit there is."""
+    """``place`` stands for both axes, ``diameter`` for that in mm."""
     parts = {'place': list(AXES), 'diameter': list(EXACT)}
     return [part for name in names for part in parts.get(name, [name])]
 

@@ -1,6 +1,7 @@
 """Pictures and their masks -> a referring dataset: images, a mask a lesion or group of lesions, and a jsonl a split."""
 
 import hashlib
+import json
 import math
 import zlib
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,9 @@ def write_expressions(
             tables[source.split] += [_ordered(row, source, lesions) for row in rows]
     if problems:
         raise ConversionError('make_expressions', problems)
+    if template['unit'] == 'lesion':
+        wording = partial_wording(template, all(source.organ is None for source in sources))
+        conversion.put('wording.json', (json.dumps(wording, indent=1, ensure_ascii=False) + '\n').encode())
     for split, rows in tables.items():
         if not rows:
             raise ConversionError(
@@ -119,7 +123,7 @@ def _lesion_rows(lesions, made: list[Attributes], template, in_picture, also, rn
         pattern = template['patterns'][pattern][int(rng.integers(len(template['patterns'][pattern])))]
         text = lesion_sentence(claim, pattern, template, in_picture)
         if text not in {row['expression'] for row in rows}:
-            said = made[which[0]].sure() if fits == 'one' else claim
+            said = _said(lesions[which[0]], made[which[0]], claim) if fits == 'one' else claim
             row = dict(expression=text, kind=kind, fits=fits, lesions=which, said=sorted(claim))
             rows.append(row | _columns(said, template))
 
@@ -149,6 +153,26 @@ def _lesion_rows(lesions, made: list[Attributes], template, in_picture, also, rn
         text = finish(fill(template['patterns']['empty'][0], dict(lesion=template['noun'], organ=template['organ'])))
         rows.append(dict(expression=text, kind='none', fits='none', lesions=[], said=[], **_columns({}, template)))
     return rows
+
+
+def _said(lesion: Lesion, attributes: Attributes, claim: Mapping) -> dict:
+    """What is certain of a lesion; of its place what the sentence says, where it says one."""
+    sure = attributes.sure()
+    if set(AXES) & set(claim):
+        sure = {name: value for name, value in sure.items() if name not in AXES or name in claim}
+    whole = not (lesion.is_cut or lesion.is_small)
+    return sure | dict(diameter_px=round(lesion.diameter) if whole else None)
+
+
+def partial_wording(template: Mapping, in_picture: bool) -> dict[str, dict[str, str]]:
+    """The template's phrases by column, as ``PartialText`` takes them; of unit lesion."""
+    found = {'type': {'as': 'noun', 'phrase': '{}'}}
+    for name, entry in template['attributes'].items():
+        if name == ('place' if in_picture else 'place_in_picture'):
+            continue
+        column = 'place' if name == 'place_in_picture' else name
+        found[column] = {'as': entry['as'], 'phrase': entry['phrase'].replace('{organ}', template['organ'])}
+    return found
 
 
 def _columns(said: Mapping, template: Mapping) -> dict:

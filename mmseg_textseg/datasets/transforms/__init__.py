@@ -2,8 +2,10 @@
 
 from .cropping import GuardedRandomCrop
 from .directions import RandomRightAngle, SwapDirectionWords
+from .evaluation_size import EvaluateAtNetworkSize
 from .formatting import PackTextSegInputs
 from .loading import LoadMask
+from .medical import LoadMedicalImage, LoadMedicalMask
 from .photometric import ColorJitter, GaussianBlur
 from .text import PickText
 from .tokenize import TokenizeText
@@ -11,9 +13,12 @@ from .views import PackViews, TwoViews
 
 __all__ = [
     'ColorJitter',
+    'EvaluateAtNetworkSize',
     'GaussianBlur',
     'GuardedRandomCrop',
     'LoadMask',
+    'LoadMedicalImage',
+    'LoadMedicalMask',
     'PackTextSegInputs',
     'PackViews',
     'PickText',

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from mmcv.transforms.utils import cache_randomness
 from mmseg.datasets.transforms import RandomCrop, Resize
@@ -19,6 +20,8 @@ class GuardedRandomCrop(RandomCrop):
 
     - an expression names a direction ("upper left", "left of", "segment VI"): in a crop the upper left is elsewhere,
     - the foreground does not fit into a crop, or the picture is smaller than one.
+
+    A connected part of the mask too small for the resized map is kept there with at least a pixel.
 
     Results always have the size ``crop_size``. Belongs after ``LoadMask``, and before or after flips.
 
@@ -56,8 +59,20 @@ class GuardedRandomCrop(RandomCrop):
         if not texts:
             raise KeyError(f'GuardedRandomCrop needs an expression under the key "text" or "texts", for {where}')
         if any(find_direction_words(text, self.anatomy) for text in texts) or self._offsets(results) is None:
-            return self._resize(results)
+            labels = results['gt_seg_map']
+            results = self._resize(results)
+            self._restore_parts(labels, results['gt_seg_map'])
+            return results
         return super().transform(results)
+
+    def _restore_parts(self, labels: np.ndarray, resized: np.ndarray) -> None:
+        """Write into the map (h, w) the connected parts of ``labels`` (H, W) that it has lost."""
+        (height, width), (new_height, new_width) = labels.shape, resized.shape
+        for label in np.unique(labels[(labels != 0) & (labels != self.ignore_index)]):
+            parts = cv2.connectedComponents((labels == label).astype(np.uint8))[1]
+            kept = cv2.resize(parts, (new_width, new_height), interpolation=cv2.INTER_NEAREST)
+            rows, columns = np.nonzero((parts > 0) & ~np.isin(parts, np.unique(kept)))
+            resized[rows * new_height // height, columns * new_width // width] = label
 
     def _offsets(self, results: dict) -> list[tuple[int, int]] | None:
         """First and last offset of a crop with all foreground in it, of rows and of columns; None if there is none."""

@@ -7,7 +7,8 @@ import torch
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
 
-TEXT_META_KEYS = ('text', 'sample_id', 'attributes', 'tokenizer')
+# 'spacing' is LoadMedicalImage's.
+TEXT_META_KEYS = ('text', 'sample_id', 'attributes', 'tokenizer', 'spacing')
 
 
 @TRANSFORMS.register_module()
@@ -15,13 +16,13 @@ class PackTextSegInputs(PackSegInputs):
     """MMSegmentation's packing, and the text with it.
 
     The token ids and their mask become data fields of the SegDataSample, so that they move with ``.to()``;
-    the raw sentence, ``sample_id`` and ``attributes`` become metainfo.
+    the raw sentence, ``sample_id``, ``attributes`` and ``spacing`` become metainfo.
 
     Required Keys:
 
     - img
     - gt_seg_map (optional)
-    - text, sample_id, attributes, tokenizer (optional)
+    - text, sample_id, attributes, tokenizer, spacing (optional)
     - text_ids (optional, int, T)
     - text_mask (optional, bool, T; True = a real token; goes with text_ids)
 

@@ -93,7 +93,10 @@ def _decode(content: bytes, path: str) -> np.ndarray:
     if values is None and picture is not None:
         values = np.asarray(picture)
     if values is None:
-        raise ValueError(f'mask {path} is not a picture that OpenCV or Pillow reads: save it as png')
+        raise ValueError(
+            f'mask {path} is not a picture that OpenCV or Pillow reads: save it as png; of NIfTI and DICOM, '
+            'LoadMedicalMask reads slices'
+        )
     if values.ndim == 3 and values.shape[2] in (2, 4):
         values, alpha = values[..., :-1], values[..., -1]
         if not values.any() and alpha.min() != alpha.max():

@@ -11,6 +11,7 @@ import pytest
 
 from mmseg_textseg.datasets.converters import Conversion, ConversionError
 from mmseg_textseg.datasets.converters.conversion import CHECKSUMS, JOURNAL, RECORD
+from mmseg_textseg.datasets.converters.pairs import noting
 
 
 @pytest.fixture
@@ -81,12 +82,11 @@ def test_checksums_are_those_of_the_files(src, out):
 def test_a_second_run_makes_nothing(src, out):
     with start(out) as conversion:
         conversion.write('a', lambda: b'1', src)
-    before = {name: (out / name).stat().st_mtime_ns for name in files(out) - {RECORD, CHECKSUMS}}
-    checksums = (out / CHECKSUMS).read_bytes()
+    before = {name: (out / name).stat().st_mtime_ns for name in files(out)}
+    assert {RECORD, CHECKSUMS} < set(before)
     with start(out) as conversion:
         conversion.write('a', never, src)
     assert {name: (out / name).stat().st_mtime_ns for name in before} == before
-    assert (out / CHECKSUMS).read_bytes() == checksums
 
 
 def test_a_changed_source_is_converted_anew(src, out):
@@ -218,3 +218,55 @@ def test_the_error_shows_twenty_and_keeps_all():
     assert str(error).splitlines()[0] == 'table: cannot be converted'
     assert str(error).splitlines()[-2:] == ['  row 19', '  ... and 5 more']
     assert len(error.problems) == 25
+
+
+@pytest.mark.parametrize('victim', ['../victim', 'images/../../victim', RECORD])
+def test_a_record_that_names_what_lies_outside_deletes_nothing(src, out, tmp_path, victim):
+    copy(out, 'a', 'old', source=src)
+    (tmp_path / 'victim').write_text('kept')
+    record = json.loads((out / RECORD).read_text())
+    record['files'][victim] = record['files']['a']
+    (out / RECORD).write_text(json.dumps(record))
+    copy(out, 'a', source=src)
+    assert (tmp_path / 'victim').read_text() == 'kept'
+    assert files(out) == {'a', CHECKSUMS, RECORD}
+
+
+@pytest.mark.parametrize(
+    'content', ['', 'nonsense', '[]', '{"title": "of another program"}', '{"arguments": {}, "files": {"a": 3}}']
+)
+def test_a_record_of_another_program_is_refused(out, content):
+    out.mkdir()
+    (out / RECORD).write_text(content)
+    with pytest.raises(ConversionError, match=r'conversion\.json.*\n.*not written by this tool, or is damaged: delete'):
+        start(out)
+
+
+@pytest.mark.parametrize('name', [RECORD, CHECKSUMS, JOURNAL, f'a/../{RECORD}'])
+def test_names_of_its_own_files_are_refused(src, out, name):
+    for write in (lambda c: c.copy(name, src), lambda c: c.table(name, [])):
+        with pytest.raises(ConversionError, match='is the name of a file that this tool writes'), start(out) as made:
+            write(made)
+
+
+def test_parts_of_a_killed_run_go_and_others_stay(src, out):
+    with pytest.raises(KeyboardInterrupt):
+        stop(out, 'a', source=src)
+    for name in ('a.7.part', 'b/c.123.part', 't.jsonl.9.part', f'{RECORD}.8.part', 'mine.part', 'mine.5.part'):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_text('half')
+    with start(out) as conversion:
+        conversion.copy('a', src)
+        conversion.copy('b/c', src)
+        conversion.table('t.jsonl', [])
+    assert files(out) == {'a', 'b/c', 't.jsonl', CHECKSUMS, RECORD, 'mine.part', 'mine.5.part'}
+
+
+def test_noted_problems_name_their_file(src, out):
+    problems = []
+    with start(out) as conversion:
+        conversion.copy('a', src)
+        for name in ('../b', 'a', RECORD):
+            with noting(problems):
+                conversion.copy(name, src)
+    assert [problem.split()[0] for problem in problems] == ['../b', 'a', RECORD]
