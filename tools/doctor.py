@@ -15,9 +15,10 @@ from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
 from mmseg_textseg.apis import ConfigError, load_config
+from mmseg_textseg.datasets import AnnotationError
 from mmseg_textseg.doctor import as_json, as_text, config_splits, contact_sheet, examine, table_splits
 from mmseg_textseg.doctor.examine import NEAR_DISTANCE
-from mmseg_textseg.doctor.rows import DoctorError
+from mmseg_textseg.doctor.findings import DoctorError
 from mmseg_textseg.fileio import whole_file, write_png
 from mmseg_textseg.models import TextEncoderError
 from mmseg_textseg.tokenization import TokenizerError
@@ -80,12 +81,12 @@ def main() -> int:
     MMLogger.get_instance('doctor', log_level='ERROR')  # what datasets log about themselves is in the report
     try:
         if args.config is not None:
-            splits, title = config_splits(load_config(args.config, args.cfg_options)), args.config
+            splits, title = config_splits(load_config(args.config, args.cfg_options, build_vocab=False)), args.config
         else:
             splits, title = table_splits(args.root, args.tables, args.type, args.data_options), args.root
         near = None if args.near_distance < 0 else args.near_distance
         found = examine(splits, workers=args.workers, near_distance=near, case_column=args.case_column)
-    except (ConfigError, TextEncoderError, TokenizerError, DoctorError, ImportError) as error:
+    except (ConfigError, AnnotationError, TextEncoderError, TokenizerError, DoctorError, ImportError) as error:
         print(f'{type(error).__name__}: {error}', file=sys.stderr)
         return 2
     print(as_text(found, title, args.examples))

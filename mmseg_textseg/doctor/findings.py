@@ -7,6 +7,10 @@ from typing import NamedTuple
 SEVERITIES = ('error', 'warning', 'note')
 
 
+class DoctorError(RuntimeError):
+    """What keeps the doctor from its work."""
+
+
 class Check(NamedTuple):
     """A check: how bad a finding is and what to do about it."""
 

@@ -65,9 +65,9 @@ def wrong_sides(rows: Rows, masks: np.ndarray) -> list[Finding]:
     wrong = (patient if mirrored else picture) | above
     owner = "patient's" if mirrored else "picture's"
     told = (
-        f'of {plural(int(lateral.sum()), "sentence")} that name left or right, {int(picture.sum()):,} do not fit as '
+        f'of {plural(int(lateral.sum()), "sentence")} naming left or right, {int(picture.sum()):,} do not fit as '
         f"the picture's sides, {int(patient.sum()):,} as the patient's (mirrored); of {int(vertical.sum()):,} that "
-        f'name upper or lower, {int(above.sum()):,} do not fit'
+        f'upper or lower, {int(above.sum()):,} do not fit'
     )
     findings = [Finding('sides', f'{told}. Taken as the {owner}', len(entries))]
     if not wrong.any():
@@ -83,7 +83,9 @@ def wrong_sides(rows: Rows, masks: np.ndarray) -> list[Finding]:
         detail = f'"{rows.texts[rows.text[e]]}" names {" and ".join(off)}; mask {rows.mask_path(e)} is in the '
         examples.append(rows.example(e, f"{detail}picture's {where} half"))
     number = int(wrong.sum())
-    message = f'{plural(number, "sentence")} name a side on which the mask is not: {told}'
+    message = (
+        f'{plural(number, "sentence")} {"names" if number == 1 else "name"} a side on which the mask is not: {told}'
+    )
     return [Finding('wrong-side', message, number, examples), *findings]
 
 
@@ -136,7 +138,8 @@ def _listed(
     examples = [
         rows.example(e, f'mask {rows.mask_path(e)} {said}; the sentence: "{rows.texts[rows.text[e]]}"') for e in entries
     ]
-    message = f'{plural(len(entries), "mask")} of {len(used):,} {said.replace("is", "are").replace("covers", "cover")}'
+    words = said if len(entries) == 1 else said.replace('is ', 'are ').replace('covers', 'cover')
+    message = f'{len(entries):,} of {plural(len(used), "mask")} {words}'
     message += f' ({", ".join(parts)})' + (f'; {sided:,} of their sentences name a side' if sided else '')
     return [Finding(check, message, len(entries), examples)]
 

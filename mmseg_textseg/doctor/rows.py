@@ -18,7 +18,8 @@ from mmseg.registry import TRANSFORMS
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
-from ..datasets import LoadMask
+from ..datasets import LoadMask, LoadMedicalImage, LoadMedicalMask
+from .findings import DoctorError
 from .splits import Loading
 from .tables import Rows
 
@@ -34,10 +35,6 @@ IGNORED = 255  # MMSegmentation's label of no class
 Problem = tuple[str, int, int | None, str]  # check, image, pair (None: the image itself), detail
 
 _loaders: list[tuple] = []
-
-
-class DoctorError(RuntimeError):
-    """What keeps files from being read at all."""
 
 
 def cores() -> int:
@@ -90,13 +87,14 @@ def read_files(rows: Rows, workers: int, progress: bool = True) -> tuple[np.ndar
     return images, masks, problems
 
 
-def _jobs(rows: Rows) -> Iterator[tuple[int, int, str, list[tuple[int, str]]]]:
-    """(image, loading, path, its masks), an image a job."""
+def _jobs(rows: Rows) -> Iterator[tuple[int, int, dict, list[tuple[int, str]]]]:
+    """(image, loading, item, its masks), an image a job."""
     order = np.argsort(rows.pair_image, kind='stable')
     ends = np.searchsorted(rows.pair_image[order], np.arange(len(rows.images) + 1))
-    for number, (loading, path) in enumerate(rows.images):
+    for number, (loading, path, which) in enumerate(rows.images):
         pairs = order[ends[number] : ends[number + 1]]
-        yield number, loading, path, [(int(p), rows.pair_mask[p]) for p in pairs if rows.pair_mask[p] is not None]
+        item = dict(img_path=path, attributes=dict(slice=which))
+        yield number, loading, item, [(int(p), rows.pair_mask[p]) for p in pairs if rows.pair_mask[p] is not None]
 
 
 def _start(loadings: Sequence[Loading]) -> None:
@@ -108,20 +106,21 @@ def _start(loadings: Sequence[Loading]) -> None:
     _loaders[:] = [(TRANSFORMS.build(dict(x.image)), TRANSFORMS.build(dict(x.mask)), x) for x in loadings]
 
 
-def _read(job: tuple[int, int, str, list[tuple[int, str]]]) -> tuple:
-    number, loading, path, pairs = job
+def _read(job: tuple[int, int, dict, list[tuple[int, str]]]) -> tuple:
+    number, loading, item, pairs = job
+    path = item['img_path']
     load_image, load_mask, options = _loaders[loading]
     image = np.zeros((), IMAGE)
     problems: list[Problem] = []
     try:
-        _read_image(image, path, load_image, options)
+        _read_image(image, path, load_image, options, item)
     except Exception as error:  # decoders fail in as many ways as there are files
         image['read'] = False
         problems.append(('unreadable', number, None, f'image {path}: {_said(error)}'))
     masks = []
     for pair, mask_path in pairs:
         mask = np.zeros((), MASK)
-        for check, detail in _read_mask(mask, mask_path, load_mask, options, image, path):
+        for check, detail in _read_mask(mask, mask_path, load_mask, options, image, item):
             problems.append((check, number, pair, detail))
         masks.append((pair, mask))
     return number, image, masks, problems
@@ -148,10 +147,17 @@ def _picture(content: bytes) -> Image.Image | None:
     return picture
 
 
-def _read_image(image: np.ndarray, path: str, load, options: Loading) -> None:
-    picture = _picture(fileio.get(path, backend_args=options.backend_args))
+def _content(path: str, load, options: Loading) -> Image.Image | None:
+    """The file as Pillow decodes it; what reads volumes finds itself what is wrong with them."""
+    if isinstance(load, (LoadMedicalImage, LoadMedicalMask)):
+        return None
+    return _picture(fileio.get(path, backend_args=options.backend_args))
+
+
+def _read_image(image: np.ndarray, path: str, load, options: Loading, item: dict) -> None:
+    picture = _content(path, load, options)
     try:
-        loaded = load.transform(dict(img_path=path))
+        loaded = load.transform(item)  # which LoadMedicalImage tells the slice, for the mask
     except AssertionError as error:
         raise ValueError(f'is no picture that {type(load).__name__} reads') from error
     values = None if loaded is None else loaded.get('img')
@@ -185,15 +191,18 @@ def _perceptual(values: np.ndarray) -> tuple[np.uint64, np.ndarray, bool]:
 
 
 def _read_mask(
-    mask: np.ndarray, path: str, load, options: Loading, image: np.ndarray, image_path: str
+    mask: np.ndarray, path: str, load, options: Loading, image: np.ndarray, item: dict
 ) -> Iterator[tuple[str, str]]:
+    image_path = item['img_path']
     try:
-        picture = _picture(fileio.get(path, backend_args=options.backend_args))
+        picture = _content(path, load, options)
     except Exception as error:
         yield 'unreadable', f'mask {path}: {_said(error)}'
         return
     try:
         results = dict(img_path=image_path, seg_map_path=path, seg_fields=[], label_map=None, reduce_zero_label=False)
+        if 'slice_view' in item:
+            results['slice_view'] = item['slice_view']
         values = load.transform(results)['gt_seg_map']
     except Exception as error:
         told = _said(error)
@@ -209,7 +218,7 @@ def _read_mask(
     raw = None if picture is None else _raw_values(picture)
     if isinstance(load, LoadMask):
         yield from _oddities(path, raw, values, load)
-    else:
+    elif not isinstance(load, LoadMedicalMask):
         known = {*range(options.classes), IGNORED}
         strange = sorted(set(np.unique(values).tolist()) - known)
         if strange:

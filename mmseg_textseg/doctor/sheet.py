@@ -49,7 +49,7 @@ def _flagged(examination: Examination, most: int) -> list[tuple[int, str]]:
                 wanted.setdefault((one['split'], one['row'], one['sample']), finding.check)
     places = {}
     if wanted:
-        for entry, (row, sample) in enumerate(rows._places):
+        for entry, (row, sample) in enumerate(rows.places()):
             key = (rows.splits[rows.split[entry]].name, row, sample)
             if key in wanted and examination.images['read'][rows.image[entry]]:
                 places.setdefault(key, entry)
@@ -76,9 +76,10 @@ def _drawn(examination: Examination, number: int, seed: int, taken: set[int]) ->
 
 def _cell(examination: Examination, entry: int, remark: str) -> np.ndarray:
     rows = examination.rows
-    number, path = rows.images[rows.image[entry]]
+    number, path, which = rows.images[rows.image[entry]]
     loading = rows.loadings[number]
-    image = _as_rgb(TRANSFORMS.build(dict(loading.image)).transform(dict(img_path=path))['img'])
+    item = TRANSFORMS.build(dict(loading.image)).transform(dict(img_path=path, attributes=dict(slice=which)))
+    image = _as_rgb(item['img'])
     scale = CELL / max(image.shape[:2])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -86,6 +87,8 @@ def _cell(examination: Examination, entry: int, remark: str) -> np.ndarray:
     mask_path = rows.mask_path(entry)
     if mask_path is not None:
         results = dict(img_path=path, seg_map_path=mask_path, seg_fields=[], label_map=None, reduce_zero_label=False)
+        if 'slice_view' in item:
+            results['slice_view'] = item['slice_view']
         try:
             mask = TRANSFORMS.build(dict(loading.mask)).transform(results)['gt_seg_map']
             picture = overlay(picture, cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), TRUTH)
@@ -95,7 +98,7 @@ def _cell(examination: Examination, entry: int, remark: str) -> np.ndarray:
     top, left = (CELL - size[1]) // 2, (CELL - size[0]) // 2
     page[top : top + size[1], left : left + size[0]] = picture
     name = rows.splits[rows.split[entry]].name
-    told = f'{f"[{remark}] " if remark else ""}{name}, {rows._places[entry][1]}{note}: {rows.texts[rows.text[entry]]}'
+    told = f'{f"[{remark}] " if remark else ""}{name}, {rows.sample(entry)}{note}: {rows.texts[rows.text[entry]]}'
     cell = np.vstack([page, caption(told, CELL, 11, WORDS)[:WORDS]])
     cell[[0, -1]] = cell[:, [0, -1]] = 200
     if remark:

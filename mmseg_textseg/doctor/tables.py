@@ -13,7 +13,7 @@ from ..datasets.image_caption_dataset import ImageCaptionDataset
 from ..datasets.packed_list import PackedList
 from ..datasets.sample_names import SampleNames
 from ..datasets.text_seg_dataset import TextSegDataset
-from .findings import Finding, example, plural
+from .findings import DoctorError, Finding, example, plural
 from .splits import Split
 
 # Compared without case, spaces, '_' and '-'.
@@ -40,18 +40,21 @@ class Rows:
         split, pair, text, case: number of each entry (case -1: none), int arrays.
         pair_image: image of each (image, mask), int array.
         pair_mask: path of its mask or None.
-        images: (number of the loading, path).
+        images: (number of the loading, path, slice of a volume or None).
         texts, cases: by number.
         loadings: the different ways in which files are read.
         findings: what is wrong with the tables.
         counts: good rows of each split.
+
+    Raises:
+        DoctorError: no table has the case column that was asked for.
     """
 
     def __init__(self, splits: Sequence[Split], case_column: str | None = None) -> None:
         self.splits = list(splits)
         self.case_column = case_column
         self.loadings = list({split.loading.key: split.loading for split in splits}.values())
-        self.images: list[tuple[int, str]] = []
+        self.images: list[tuple[int, str, str | None]] = []
         self.pair_mask: list[str | None] = []
         self.texts: list[str] = []
         self.cases: list[str] = []
@@ -61,8 +64,14 @@ class Rows:
         self._numbers: dict[str, dict] = dict(image={}, pair={}, text={}, case={})
         self._problems: dict[str, list[dict]] = {}
         self.without_cases: list[str] = []
+        self._known_columns: dict[str, None] = {}
         self._places = PackedList(self._read())
         del self._numbers
+        if case_column is not None and len(self.without_cases) == sum(map(bool, self.counts)) > 0:
+            raise DoctorError(
+                f'no table has the case column {case_column!r}; their other columns are '
+                f'{", ".join(self._known_columns) or "none"}'
+            )
         for name, column in self._columns.items():
             setattr(self, name, np.array(column, dtype=np.int64))
         self.image = self.pair_image[self.pair] if len(self.pair) else self.pair
@@ -79,6 +88,14 @@ class Rows:
         row, sample = self._places[int(entry)]
         split = self.splits[self.split[entry]]
         return example(split.name, split.table, row, sample, detail)
+
+    def places(self) -> Iterator[tuple[str, str]]:
+        """Row and sample of each entry."""
+        return iter(self._places)
+
+    def sample(self, entry: int) -> str:
+        """The dataset's ``sample_id`` of an entry."""
+        return self._places[int(entry)][1]
 
     def where(self, entry: int) -> str:
         """``'test: test.jsonl row 12'``."""
@@ -111,16 +128,18 @@ class Rows:
                         case_column = self._case_column(row, split)
                     self.counts[number] += 1
                     case = self._case(row.attributes.get(case_column))
-                    image = self._number('image', (loading, osp.abspath(row.image)), self.images, (loading, row.image))
+                    key = loading, osp.abspath(row.image), row.slice
+                    image = self._number('image', key, self.images, (loading, row.image, row.slice))
                     pair = self._number('pair', (image, row.mask), self.pair_mask, row.mask)
                     if pair == len(self._columns['pair_image']):
                         self._columns['pair_image'].append(image)
-                    sample = names.of(row.image, row.mask)
+                    sample = names.of(row.image, row.mask, row.slice)
                     for text in row.expressions:
                         known = self._number('text', text, self.texts, text)
                         for name, value in dict(split=number, pair=pair, text=known, case=case).items():
                             self._columns[name].append(value)
-                        yield row.source, sample if grouped else f'{sample}-{names.count(row.image, row.mask)}'
+                        count = '' if grouped else f'-{names.count(row.image, row.mask, row.slice)}'
+                        yield row.source, sample + count
             except AnnotationError as error:
                 self._note_problems(split, error.problems, whole=True)
             except (OSError, ImportError) as error:
@@ -129,6 +148,7 @@ class Rows:
 
     def _case_column(self, row: AnnotationRow, split: Split) -> str | None:
         wanted = CASE_COLUMNS if self.case_column is None else (_letters(self.case_column),)
+        self._known_columns.update(dict.fromkeys(row.attributes))
         found = next((name for name in row.attributes if _letters(name) in wanted), None)
         if found is None:
             self.without_cases.append(split.name)

@@ -1,18 +1,22 @@
 """Sentences: repeats, vocabulary, and what the tokeniser makes of them."""
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
-from ..tokenization import TextTokenizer, TokenizerError, load_tokenizer
+from ..apis.preflight import on_hub
+from ..datasets.annotations import AnnotationError
+from ..tokenization import TextTokenizer, TokenizerError, TokenizerSource, load_tokenizer
 from .findings import Finding, plural
 from .tables import Rows
 
 # A sentence of so many images, and of such a share of a split's, says little about one.
 COMMON_IMAGES, COMMON_SHARE = 20, 0.2
 BATCH = 1000
+TOKENIZER_FILES = ('tokenizer.json', 'vocab.txt')
 WORD = re.compile(r"[^\W_]+(?:['\u2019-][^\W_]+)*")
 
 
@@ -26,7 +30,10 @@ def repeated_rows(rows: Rows) -> list[Finding]:
     if not len(rows):
         return []
     findings = []
-    key = np.stack([rows.split, rows.pair, rows.text], axis=1)
+    # Neither case nor blanks make another sentence.
+    plain: dict[str, int] = {}
+    sentence = np.array([plain.setdefault(' '.join(t.lower().split()), len(plain)) for t in rows.texts])[rows.text]
+    key = np.stack([rows.split, rows.pair, sentence], axis=1)
     _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
     twice = np.flatnonzero(first[inverse.ravel()] != np.arange(len(key)))
     if len(twice):
@@ -38,7 +45,7 @@ def repeated_rows(rows: Rows) -> list[Finding]:
         findings.append(Finding('duplicate-row', message, len(twice), examples))
     worded = np.flatnonzero([bool(rows.texts[t]) for t in rows.text])
     worded = worded[[rows.pair_mask[p] is not None for p in rows.pair[worded]]] if len(worded) else worded
-    key = np.stack([rows.split, rows.image, rows.text], axis=1)[worded]
+    key = np.stack([rows.split, rows.image, sentence], axis=1)[worded]
     _, first, inverse = np.unique(key, axis=0, return_index=True, return_inverse=True)
     leader = worded[first[inverse.ravel()]] if len(worded) else worded
     torn = np.flatnonzero(rows.pair[worded] != rows.pair[leader])
@@ -126,8 +133,8 @@ def tokenizer_findings(rows: Rows) -> Iterator[Finding]:
     longest, limits = 0, set()
     for key, numbers in groups.items():
         try:
-            tokenizer = load_tokenizer(sources[key])
-        except (TokenizerError, OSError) as error:
+            tokenizer = _tokenizer(sources[key])
+        except (TokenizerError, AnnotationError, OSError) as error:
             names = ', '.join(rows.splits[n].name for n in numbers)
             yield Finding('skipped', f'tokeniser of {names}: {error}', len(numbers))
             continue
@@ -166,6 +173,13 @@ def tokenizer_findings(rows: Rows) -> Iterator[Finding]:
             f'{plural(totals["samples"], "sentence")} ({share:.2g} % of the tokens are [UNK]): {common}'
         )
         yield Finding('unknown-words', message, len(missing), unknown)
+
+
+def _tokenizer(source: TokenizerSource) -> TextTokenizer:
+    """:func:`load_tokenizer`, without the minutes that transformers tries to reach a hub that is not there."""
+    if isinstance(source, str) and not os.path.isdir(source) and not on_hub(source, TOKENIZER_FILES):
+        raise TokenizerError(f'{source!r} is no local folder, not in the cache, and the hub is out of reach')
+    return load_tokenizer(source)
 
 
 def _tokenised(

@@ -13,8 +13,9 @@ from mmengine.config import Config, ConfigDict
 from mmseg_textseg.apis import ConfigError
 from mmseg_textseg.datasets.phantom import make_phantom
 from mmseg_textseg.doctor import config_splits, examine, table_splits
-from mmseg_textseg.doctor.duplicates import near_pairs, popcount
+from mmseg_textseg.doctor.duplicates import _nearest, near_pairs, popcount
 from mmseg_textseg.doctor.masks import named_sides
+from mmseg_textseg.doctor.rows import IMAGE
 
 
 @pytest.mark.parametrize('distance', [0, 1, 6, 16])
@@ -31,6 +32,15 @@ def test_near_pairs_against_all_pairs(distance):
     }
     assert len(expected) > 5
     assert set(zip(*map(np.ndarray.tolist, near_pairs(first, second, distance)), strict=True)) == expected
+
+
+@pytest.mark.parametrize(('bits', 'near'), [(60, True), (61, False)])
+def test_near_images_agree_in_the_fine_hash_too(bits, near):
+    """Ten times as many of 256 bits may differ as of 64."""
+    first, second = np.zeros(1, IMAGE), np.zeros(1, IMAGE)
+    second['coarse'], second['digest'] = 0b111, 1
+    second['fine'][0, 0] = (1 << bits) - 1
+    assert _nearest(first, second, 6) == ({0: (0, 3, bits)} if near else {})
 
 
 def test_popcount():

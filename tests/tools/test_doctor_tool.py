@@ -88,6 +88,25 @@ def test_config_with_options(root, doctor, tmp_path):
     assert '0 errors, 2 warnings' in out
 
 
+def test_a_blank_row_of_the_table_that_the_vocabulary_is_built_from(root, doctor, tmp_path):
+    (root / 'train.csv').write_text('image,expression\na.png,node a on the right\nb.png,\n')
+    config = tmp_path / 'tiny.py'
+    config.write_text(CONFIG.format(root=root.as_posix()))
+    code, out, _ = doctor(config, '--workers', 1, '--cfg-options', 'model.text_encoder.pretrained=scratch')
+    assert code == 1
+    assert 'blank-expression: 1 expression missing or blank' in out
+    assert '- train: train.csv row 3' in out
+    assert 'skipped: tokeniser of train, test: ' in out
+    assert 'splits:\n    train: 1 good row' in out
+
+
+def test_a_mistyped_case_column(root, doctor):
+    tables = ('--root', root, '--ann', 'train=train.csv', 'test=test.csv', '--workers', 1)
+    code, _, err = doctor(*tables, '--case-column', 'patiant')
+    assert code == 2
+    assert "no table has the case column 'patiant'; their other columns are none" in err
+
+
 @pytest.mark.parametrize(
     ('arguments', 'words'),
     [
