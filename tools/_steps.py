@@ -43,7 +43,7 @@ def train_once(config: str, work_dir: Path, *arguments: str) -> tuple[str, float
 
 
 def read_scores(folder: Path) -> tuple[dict, list[dict]]:
-    """metrics.json and per_sample.csv of a run of tools/test.py."""
+    """metrics.json and the rows of per_sample.csv of a run of tools/test.py --out."""
     with (folder / 'per_sample.csv').open(newline='', encoding='utf-8') as file:
         return json.loads((folder / 'metrics.json').read_text(encoding='utf-8')), list(csv.DictReader(file))
 

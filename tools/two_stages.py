@@ -14,7 +14,8 @@ from _steps import ROOT, make_easy_phantom, read_scores, run, train_once
 from mmengine.config import Config
 from prettytable import PrettyTable
 
-FIGURES = ('dice', 'iou', 'miou', 'acc', 'precision', 'recall')
+# Column -> protocol of the metric.
+FIGURES = {'dice': 'lvit', 'iou': 'lvit', **dict.fromkeys(('miou', 'acc', 'precision', 'recall'), 'two-class')}
 
 
 def read_log(work_dir: Path) -> list[dict]:
@@ -76,7 +77,8 @@ def main() -> None:
     log = [row for row in read_log(out / 'stage1') if 'loss_simsiam' in row]
     table = PrettyTable(['stage 2', *FIGURES])
     for name, score in scores.items():
-        table.add_row([name, *(f'{100 * score[key]:.2f}' for key in FIGURES)])
+        found = [score['protocols'][protocol][key] for key, protocol in FIGURES.items()]
+        table.add_row([name, *('-' if value is None else f'{100 * value:.2f}' for value in found)])
     ends = {key: (log[0][key], log[-1][key]) for key in log[0] if key.startswith(('loss_', 'spread_'))} if log else {}
     summary = dict(stage1=ends, stage2=scores, seconds={key: round(value, 1) for key, value in seconds.items()})
     (out / 'summary.json').write_text(json.dumps(summary, indent=2), encoding='utf-8')

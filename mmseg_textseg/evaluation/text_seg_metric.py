@@ -1,67 +1,67 @@
-"""Scores of text-guided segmentation, with one stated rule for empty masks."""
+"""Scores of text-guided segmentation, by stated protocols."""
 
-import csv
-import json
+import math
 import os
-import statistics
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from mmseg.registry import METRICS
-from prettytable import PrettyTable
 
-from ..fileio import whole_file, write_png
-from .overlap import Counts, accuracy, count, dice, iou, mean_iou, pool, precision, recall, to_mask
+from ..datasets.spacing import pixel_spacing
+from .boundaries import boundary_iou, load_monai, surface_distances
+from .errors import EvaluationError
+from .mask_files import StoredSlice, write_label_volumes, write_mask
+from .overlap import Counts, Masks, compare, predicted_mask, to_mask
+from .protocols import PROTOCOLS, Item, LViT
+from .report import table, write_samples, write_summary
 
-# Name in the results: (heading of the table, function of counts).
-SCORES = dict(
-    dice=('Dice', dice),
-    iou=('IoU', iou),
-    miou=('mIoU', mean_iou),
-    acc=('Acc', accuracy),
-    precision=('Precision', precision),
-    recall=('Recall', recall),
-)
-# Dice and IoU stand before the pixels in per_sample.csv, whose first columns keep their places.
-LATER = [name for name in SCORES if name not in ('dice', 'iou')]
+EMPTY_SCORES = dict(one=1.0, zero=0.0, skip=math.nan)
 
 
 @METRICS.register_module()
 class TextSegMetric(BaseMetric):
-    """Per-image means (as LSMS and LViT report) and pooled values, at the truth's size.
+    """Scores as the field reports them, at the truth's size.
 
-    Returned, as fractions of 1, with the pixels of prediction and truth: both (tp), prediction only (fp), truth
-    only (fn), neither (tn):
+    Each protocol is a class of :mod:`mmseg_textseg.evaluation.protocols`, whose docstring states formulas, averaging,
+    the rule for empty masks, threshold, size, and who uses it; docs/metrics.md has them side by side:
 
-    - ``dice``: 2 tp / (2 tp + fp + fn);
-    - ``iou``: tp / (tp + fp + fn), of the foreground alone. Papers on binary masks often call this one mIoU;
-    - ``miou``: mean of ``iou`` and the background's, tn / (tn + fp + fn) (MPTPN eq. 13);
-    - ``acc``: (tp + tn) / (tp + fp + fn + tn) (MPTPN eq. 12);
-    - ``precision``: tp / (tp + fp), and ``recall``: tp / (tp + fn), of the foreground.
+    - ``'lvit'``: ``dice``, ``iou``;
+    - ``'two-class'``: ``two_class_dice``, ``two_class_miou``, ``two_class_acc``, ``two_class_precision``,
+      ``two_class_recall``;
+    - ``'pooled'``: ``pooled_dice``, ``pooled_iou``, ``pooled_miou``, ``pooled_acc``, ``pooled_precision``,
+      ``pooled_recall``;
+    - ``'ris'``: ``ris_miou``, ``ris_oiou``, ``ris_p50``, ``ris_p60``, ``ris_p70``, ``ris_p80``, ``ris_p90``;
+    - ``'gres'``: ``gres_giou``, ``gres_ciou``, ``gres_n_acc``, ``gres_t_acc``;
+    - ``'boundary'``: ``boundary_hd95_mm``, ``boundary_assd_mm`` (``_px`` where the spacing is unknown),
+      ``boundary_iou``; needs MONAI and costs milliseconds an item.
 
-    Each is the mean over items, each (image, expression) weighing the same; under ``pooled_<name>`` it is worked
-    out once, from counts summed over the set, each pixel weighing the same.
-
-    Empty masks: where prediction and truth are both empty, dice, iou, precision and recall are 1 (``empty='one'``),
-    or the item is left out of all values, ``acc``, ``miou`` and the pooled ones too (``empty='skip'``). Where only
-    one of them is empty those four are 0. Where neither has background, the background's IoU is 1.
-
-    ``per_sample.csv`` has a row for every item, also for one left out (with the scores of ``empty='one'``):
-    sample_id, image, expression, dice, iou, pixels (of the truth's foreground), predicted_pixels, miou, acc,
-    precision, recall, counted_pixels (tp + fp + fn + tn: all that are not ignored).
+    Values are fractions of 1 but for lengths; an undefined one is NaN (null in metrics.json, an empty cell in
+    per_sample.csv) and left out of means. Truth and prediction are compared at the truth's size, the picture's own
+    unless the pipeline has ``EvaluateAtNetworkSize``.
 
     Args:
-        empty: rule where both masks are empty.
+        protocol: a name or several.
+        empty: what an item scores whose truth and prediction are both empty, in the protocols that leave it open
+            (``lvit``, ``two-class``, the ``iou`` of ``boundary``): ``'one'``; ``'zero'``, as LViT's released test;
+            ``'skip'``, nothing: it is left out of their means.
         ignore_index: label of the truth that counts nowhere.
+        threshold: a pixel is foreground where its probability is larger; None takes the model's own decision (argmax,
+            or the threshold of a head with one channel). Not with test-time augmentation, which leaves no mean of
+            several channels.
+        gres_min_pixels: ``gres`` takes a prediction of fewer pixels for none.
         output_dir: where to write ``metrics.json`` and ``per_sample.csv``; None writes nothing.
-        save_masks: also write predictions as ``output_dir/masks/<sample_id>.png``, 0 / 255.
+        save_masks: also write predictions into ``output_dir/masks``: ``<sample_id>.png``, 0 / 255; of slices of a NIfTI
+            volume label volumes, if the samples' metainfo has ``slice_view`` (see ``meta_keys`` of PackTextSegInputs).
         info: kept as it is in metrics.json (config, checkpoint).
+        keep_results: set by MMSegmentation's test tool for its own metric; nothing depends on it here.
         collect_device, prefix: of :class:`mmengine.evaluator.BaseMetric`.
-        **_: what MMSegmentation's test tool sets for its own metric (``keep_results``).
+
+    Raises:
+        EvaluationError: for an unknown option.
+        ImportError: ``'boundary'`` without MONAI.
     """
 
     # Not None, which mmengine warns of at each start.
@@ -69,84 +69,106 @@ class TextSegMetric(BaseMetric):
 
     def __init__(
         self,
-        empty: Literal['one', 'skip'] = 'one',
+        protocol: str | Sequence[str] = ('lvit', 'two-class', 'pooled'),
+        empty: Literal['one', 'zero', 'skip'] = 'one',
         ignore_index: int = 255,
+        threshold: float | None = None,
+        gres_min_pixels: int = 1,
         output_dir: str | None = None,
         save_masks: bool = False,
         info: dict | None = None,
+        keep_results: bool = False,
         collect_device: str = 'cpu',
         prefix: str | None = None,
-        **_,
     ):
         super().__init__(collect_device=collect_device, prefix=prefix)
-        if empty not in ('one', 'skip'):
-            raise ValueError(f"empty must be 'one' or 'skip', got {empty!r}")
+        names = list(dict.fromkeys([protocol] if isinstance(protocol, str) else protocol))
+        unknown = [name for name in names if name not in PROTOCOLS]
+        if unknown or not names:
+            raise EvaluationError(f'protocol is {protocol!r}: expected one or several of {", ".join(PROTOCOLS)}')
+        if empty not in EMPTY_SCORES:
+            raise EvaluationError(f"empty must be 'one', 'zero' or 'skip', got {empty!r}")
+        if threshold is not None and not 0 <= threshold < 1:
+            raise EvaluationError(
+                f'threshold is {threshold}: expected a probability, 0 or more and less than 1, or None'
+            )
+        if gres_min_pixels < 1:
+            raise EvaluationError(
+                f'gres_min_pixels is {gres_min_pixels}: expected at least 1, with which none is cleared'
+            )
         if save_masks and output_dir is None:
-            raise ValueError('save_masks=True needs output_dir')
-        self.empty = empty
+            raise EvaluationError('save_masks=True needs output_dir')
+        self.empty_score = EMPTY_SCORES[empty]
+        self.protocols = [PROTOCOLS[name](self.empty_score, gres_min_pixels) for name in names]
+        self.outlines = 'boundary' in names
+        if self.outlines:
+            load_monai()  # now, not after the first batch
         self.ignore_index = ignore_index
+        self.threshold = threshold
         self.output_dir = None if output_dir is None else Path(output_dir)
         self.save_masks = save_masks
-        self.info = dict(info or {})
+        settings = dict(empty=empty, ignore_index=ignore_index, threshold=threshold, gres_min_pixels=gres_min_pixels)
+        self.info = dict(info or {}, settings=settings)
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
-        """Count each sample's pixels; predictions arrive at the original size.
+        """Count each sample's pixels; write its mask.
 
         Raises:
-            KeyError: a sample without truth.
+            EvaluationError: a sample without truth, or without logits for a threshold; prediction and truth of two
+                sizes.
+            MedicalImageError: a spacing that is none; the mask of a volume's slice at another size.
         """
+        if self.output_dir is not None and not self.results:
+            # Away first and back last: its presence means that all the rest is there and of the same run.
+            (self.output_dir / 'metrics.json').unlink(missing_ok=True)
         for sample in data_samples:
             path = sample.get('img_path', '')
             if 'gt_sem_seg' not in sample:
-                raise KeyError(f'no truth for {path}: the test pipeline needs LoadMask before PackTextSegInputs')
-            pred = to_mask(sample['pred_sem_seg']['data'])
+                raise EvaluationError(f'no truth for {path}: the test pipeline needs LoadMask before PackTextSegInputs')
+            pred = predicted_mask(sample, self.threshold)
+            masks = compare(pred, to_mask(sample['gt_sem_seg']['data']), self.ignore_index)
+            name = sample.get('sample_id', Path(path).stem)
             row = dict(
-                sample_id=sample.get('sample_id', Path(path).stem),
+                sample_id=name,
                 image=os.path.basename(path),
                 expression=sample.get('text', ''),
-                counts=count(pred, to_mask(sample['gt_sem_seg']['data']), self.ignore_index),
+                counts=masks.counts,
+                outlines=self._outlines(masks, sample) if self.outlines else {},
             )
             if self.save_masks:
-                write_png(self.output_dir / 'masks' / f'{row["sample_id"]}.png', (pred != 0).numpy() * np.uint8(255))
+                row['slice'] = write_mask(self.output_dir / 'masks', sample, name, (pred != 0).numpy())
             self.results.append(row)
 
+    def _outlines(self, masks: Masks, sample: dict) -> dict[str, float]:
+        spacing = pixel_spacing(sample)
+        found = surface_distances(masks.pred, masks.truth, spacing or (1.0, 1.0))
+        unit = 'px' if spacing is None else 'mm'
+        overlap = boundary_iou(masks.pred, masks.truth, self.empty_score)
+        return {f'hd95_{unit}': found.hd95, f'assd_{unit}': found.assd, 'iou': overlap}
+
     def compute_metrics(self, results: list[dict]) -> dict[str, float]:
-        """Means over all items, pooled values, and the files of ``output_dir``.
+        """Every protocol's values of the set, and the files of ``output_dir``; on the first process only.
 
-        Raises:
-            ValueError: ``empty='skip'`` leaves nothing to average.
+        Args:
+            results: rows of all processes in the order of the dataset, each once.
         """
-        counts = [Counts(*row['counts']) for row in results]
-        kept = [c for c in counts if not (self.empty == 'skip' and c.empty)]
-        if not kept:
-            raise ValueError(f'nothing to average: all {len(counts)} items are empty in truth and prediction')
-        together = pool(kept)
-        metrics = {name: statistics.fmean(score(c) for c in kept) for name, (_, score) in SCORES.items()}
-        metrics.update({f'pooled_{name}': score(together) for name, (_, score) in SCORES.items()})
-        self._print(metrics, len(kept), len(counts))
+        # mmengine's way to the CPU makes plain tuples of them.
+        items = [Item(Counts(*row['counts']), row['outlines']) for row in results]
+        scores, metrics, blocks = {}, {}, []
+        columns = [LViT(self.empty_score).of_item(item) for item in items]
+        for protocol in self.protocols:
+            values = [protocol.of_item(item) for item in items]
+            found = scores[protocol.NAME] = protocol.of_set(items, values)
+            metrics.update({protocol.PREFIX + name: score.value for name, score in found.items()})
+            blocks.append(table(protocol, found, items))
+            for column, value in zip(columns, values, strict=True):
+                column.update({protocol.PREFIX + name: one for name, one in value.items()})
+        print_log('\n'.join(['values in percent, lengths in their unit, - is undefined', *blocks]), 'current')
         if self.output_dir is not None:
-            self._write(metrics, results, counts)
+            slices = [StoredSlice(*row['slice']) for row in results if row.get('slice') is not None]
+            write_label_volumes(self.output_dir / 'masks', slices)
+            write_samples(self.output_dir / 'per_sample.csv', results, items, columns)
+            write_summary(self.output_dir / 'metrics.json', scores, len(items), self.info)
+            masks = ', masks' if self.save_masks else ''
+            print_log(f'written to {self.output_dir}: metrics.json, per_sample.csv{masks}', logger='current')
         return metrics
-
-    def _print(self, metrics: dict, kept: int, total: int) -> None:
-        table = PrettyTable(['', *(heading for heading, _ in SCORES.values())])
-        for row, prefix in ((f'per image ({kept} items)', ''), ('pooled', 'pooled_')):
-            table.add_row([row, *(f'{100 * metrics[prefix + name]:.2f}' for name in SCORES)])
-        skipped = f'; {total - kept} items empty in both left out' if total > kept else ''
-        print_log(f'percent; mIoU and Acc of both classes, the rest of the foreground{skipped}:\n{table}', 'current')
-
-    def _write(self, metrics: dict, results: list[dict], counts: list[Counts]) -> None:
-        # Away first and back last: its presence means that all the rest is there and of the same run.
-        (self.output_dir / 'metrics.json').unlink(missing_ok=True)
-        with whole_file(self.output_dir / 'per_sample.csv', newline='', encoding='utf-8') as file:
-            writer = csv.writer(file)
-            columns = ['sample_id', 'image', 'expression', 'dice', 'iou', 'pixels', 'predicted_pixels']
-            writer.writerow([*columns, *LATER, 'counted_pixels'])
-            for row, c in zip(results, counts, strict=True):
-                scores = {name: f'{score(c):.6f}' for name, (_, score) in SCORES.items()}
-                old = [scores['dice'], scores['iou'], c.tp + c.fn, c.tp + c.fp]
-                new = [*(scores[name] for name in LATER), sum(c)]
-                writer.writerow([row['sample_id'], row['image'], row['expression'], *old, *new])
-        with whole_file(self.output_dir / 'metrics.json', encoding='utf-8') as file:
-            json.dump({**metrics, 'items': len(counts), 'empty': self.empty, **self.info}, file, indent=2)
-        print_log(f'written to {self.output_dir}: metrics.json, per_sample.csv', logger='current')

@@ -5,8 +5,19 @@ import pytest
 import torch
 from mmseg.evaluation import IoUMetric
 
-from mmseg_textseg.evaluation import Counts, accuracy, count, dice, iou, mean_iou, pool, precision, recall
-from mmseg_textseg.evaluation.overlap import to_mask
+from mmseg_textseg.evaluation import (
+    Counts,
+    EvaluationError,
+    accuracy,
+    count,
+    dice,
+    iou,
+    mean_iou,
+    pool,
+    precision,
+    recall,
+)
+from mmseg_textseg.evaluation.overlap import compare, predicted_mask, to_mask
 
 SCORES = (dice, iou, mean_iou, accuracy, precision, recall)
 # prediction, truth, (tp, fp, fn, tn), (dice, iou, mean IoU, accuracy, precision, recall)
@@ -91,7 +102,7 @@ def test_counts_do_not_depend_on_the_type(dtype):
 
 
 def test_sizes_that_differ_are_an_error():
-    with pytest.raises(ValueError, match=r'\(2, 3\).*\(3, 2\)'):
+    with pytest.raises(EvaluationError, match=r'\(2, 3\).*\(3, 2\)'):
         count(torch.zeros(2, 3), torch.zeros(3, 2))
 
 
@@ -141,3 +152,37 @@ def test_to_mask_takes_the_only_channel_off():
     assert to_mask(data).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert to_mask(data[0]).shape == (2, 3)
     assert to_mask(torch.zeros(1, 1, 4)).shape == (1, 4), 'a picture one pixel high keeps its height'
+
+
+def test_ignored_pixels_are_in_neither_mask():
+    masks = compare(torch.tensor([[1, 1, 0, 0]]), torch.tensor([[255, 1, 255, 2]]))
+    assert masks.pred.tolist() == [[False, True, False, False]]
+    assert masks.truth.tolist() == [[False, True, False, True]]
+    assert masks.counted == 2
+
+
+LOGITS = torch.tensor([[[0.0, 0.0, 2.0, -3.0]], [[1.0, -1.0, 2.2, 9.0]]])  # foreground .73, .27, .55, 1.0
+THREE = torch.cat([LOGITS[:1], LOGITS[:1] - 1, LOGITS[:1]])  # two classes of foreground: 1.37 to 1
+
+
+@pytest.mark.parametrize(
+    ('logits', 'threshold', 'expected'),
+    [
+        (LOGITS, 0.5, [1, 0, 1, 1]),
+        (LOGITS, 0.6, [1, 0, 0, 1]),
+        (LOGITS, 0.2, [1, 1, 1, 1]),
+        (torch.tensor([[[0.4, 0.5, 0.51, 0.9]]]), 0.5, [0, 0, 1, 1]),  # a probability already
+        (torch.tensor([[[0.4, 0.5, 0.51, 0.9]]]), 0.8, [0, 0, 0, 1]),
+        (THREE, 0.57, [1, 1, 1, 1]),
+        (THREE, 0.59, [0, 0, 0, 0]),
+    ],
+)
+def test_threshold_of_the_probability(logits, threshold, expected):
+    sample = dict(seg_logits=dict(data=logits), pred_sem_seg=dict(data=torch.zeros(1, 1, 4)))
+    assert predicted_mask(sample, threshold).int().tolist() == [expected]
+    assert predicted_mask(sample).int().tolist() == [[0, 0, 0, 0]], 'without one the model decides'
+
+
+def test_a_threshold_without_logits_is_an_error():
+    with pytest.raises(EvaluationError, match=r'no seg_logits for a\.png: threshold=0\.3 needs them; leave it None'):
+        predicted_mask(dict(img_path='a.png', pred_sem_seg=dict(data=torch.zeros(1, 1, 4))), 0.3)

@@ -4,29 +4,31 @@ Importing everything costs seconds a process, so commands that do not need a pro
 mmengine's layout of a config, which it works out anew seven times a training.
 """
 
-import csv
+import hashlib
 import json
-import os
+import platform
+import re
 import subprocess
 import sys
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
+import mmcv
+import mmengine
 import mmseg
 import numpy as np
 import pytest
 import torch
+from one_process import ROOT, TOOLS, environment, shell, steps, table
 
+import mmseg_textseg
 from mmseg_textseg.apis import TextSegInferencer
 from mmseg_textseg.datasets.phantom import make_phantom
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).resolve().parents[2]
-TOOLS = ROOT / 'tools'
 THEIR_TOOLS = Path(mmseg.__file__).parent / '.mim' / 'tools'
 SENTENCE = 'The large lesion in the left lobe.'
 
@@ -52,78 +54,16 @@ train_cfg = dict(max_iters=4, val_interval=4)
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=4, max_keep_ckpts=-1))
 """
 
-# Runs the scripts whose argv it reads, one a line, as a shell would, and answers with how each ended.
-SHELL = """
-import contextlib, io, json, runpy, sys, traceback
-for line in sys.stdin:
-    sys.argv, text, code = json.loads(line), io.StringIO(), 0
-    with contextlib.redirect_stdout(text), contextlib.redirect_stderr(text):
-        try:
-            runpy.run_path(sys.argv[0], run_name='__main__')
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
-            print(stop.code if isinstance(stop.code, str) else '')
-        except BaseException:
-            code = 1
-            traceback.print_exc()
-    print('END' + json.dumps(dict(code=code, output=text.getvalue())), flush=True)
-"""
-
-# sitecustomize.py of every process here: mmengine's printed configs as they are, but each laid out once.
-LAID_OUT_ONCE = """
-from yapf.yapflib import yapf_api
-known, lay_out = {}, yapf_api.FormatCode
-def FormatCode(text, **options):
-    if text not in known:
-        known[text] = lay_out(text, **options)
-    return known[text]
-yapf_api.FormatCode = FormatCode
-"""
-
 
 @pytest.fixture(scope='module')
 def env(tmp_path_factory) -> dict[str, str]:
-    """Environment of the processes: this checkout, no network."""
-    folder = tmp_path_factory.mktemp('site')
-    (folder / 'sitecustomize.py').write_text(LAID_OUT_ONCE)
-    settings = dict(PYTHONPATH=f'{folder}{os.pathsep}{ROOT}', HF_HUB_OFFLINE='1', OMP_NUM_THREADS='1')
-    return {**os.environ, **settings, 'https_proxy': 'http://127.0.0.1:9', 'http_proxy': 'http://127.0.0.1:9'}
-
-
-@contextmanager
-def shell(cwd: Path, env: dict[str, str]):
-    """Function argv -> ``code`` and ``output`` of a script; all of them in one process."""
-    process = subprocess.Popen(
-        [sys.executable, '-c', SHELL], cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-    def run(*argv) -> SimpleNamespace:
-        process.stdin.write(json.dumps(list(map(str, argv))) + '\n')
-        process.stdin.flush()
-        for line in process.stdout:
-            if line.startswith('END'):
-                return SimpleNamespace(**json.loads(line.removeprefix('END')))
-        raise AssertionError(f'the process died in {argv}')
-
-    with process:
-        yield run
+    return environment(tmp_path_factory.mktemp('site'))
 
 
 @pytest.fixture(scope='module')
 def run(place, env):
     with shell(place.here, env) as run:
         yield run
-
-
-def steps(work_dir: Path) -> list[dict]:
-    """Training iterations that the newest run in a work dir has logged."""
-    log = sorted(work_dir.glob('*/vis_data/scalars.json'))[-1]
-    return [line for line in map(json.loads, log.read_text().splitlines()) if 'loss' in line]
-
-
-def table(folder: Path) -> list[dict]:
-    with (folder / 'per_sample.csv').open(newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
 
 
 def balanced(place: SimpleNamespace, checkpoint: Path) -> Path:
@@ -188,6 +128,7 @@ def used(resumed, run) -> SimpleNamespace:
     commands = dict(
         test=[*test, '--out', here / 'right', '--save-masks'],
         shuffle=[*test, '--out', here / 'shuffled', '--shuffle-text'],
+        network=[*test, '--out', here / 'network', '--evaluate-at', 'network', '--protocol', 'ris', 'lvit', 'boundary'],
         predict=[*predict, here / 'picture.png', '--out', here / 'new' / 'mask.png'],
         no_picture=[*predict, here / 'gone.png', '--out', here / 'never.png'],
         no_folder=[*predict, here / 'picture.png', '--out', here / 'picture.png' / 'never.png'],
@@ -232,12 +173,23 @@ def test_test_writes_summary_table_and_masks(used):
     items = (used.data / 'test.jsonl').read_text().splitlines()
     summary = json.loads((out / 'metrics.json').read_text())
     assert summary['items'] == len(items)
-    assert summary['checkpoint'] == str(used.checkpoint)
-    assert summary['shuffled_text'] is False
+    assert summary['name'] == 'tiny'
+    digest = hashlib.sha256(used.checkpoint.read_bytes()).hexdigest()
+    assert summary['checkpoint'] == dict(path=str(used.checkpoint), sha256=digest)
+    assert summary['config']['path'] == str(used.config)
+    assert re.fullmatch('[0-9a-f]{64}', summary['config']['sha256'])
+    usual = dict(shuffled_text=False, partial_text=None, tta=False, network_size=False)
+    assert summary['conditions'] == usual
+    assert summary['versions'] == {
+        'python': platform.python_version(),
+        **{m.__name__: m.__version__ for m in (torch, mmengine, mmcv, mmseg, mmseg_textseg, np)},
+    }
     rows = table(out)
     assert [row['expression'] for row in rows] == [json.loads(item)['expression'] for item in items]
-    assert np.mean([float(row['dice']) for row in rows]) == pytest.approx(summary['dice'], abs=1e-6)
-    assert summary['dice'] > 0
+    assert list(summary['protocols']) == ['lvit', 'two-class', 'pooled']
+    dice = summary['protocols']['lvit']['dice']
+    assert np.mean([float(row['dice']) for row in rows]) == pytest.approx(dice, abs=1e-6)
+    assert dice > 0
     assert 0 < sum(int(row['predicted_pixels']) for row in rows) < len(rows) * 64 * 64
     assert {path.stem for path in (out / 'masks').iterdir()} == {row['sample_id'] for row in rows}
     for row in rows:
@@ -250,7 +202,10 @@ def test_test_writes_summary_table_and_masks(used):
 def test_shuffled_text_is_of_another_image(used):
     end, out = used.ends['shuffle'], used.here / 'shuffled'
     assert end.code == 0, end.output
-    assert json.loads((out / 'metrics.json').read_text())['shuffled_text'] is True
+    right, shuffled = (json.loads((used.here / name / 'metrics.json').read_text()) for name in ('right', 'shuffled'))
+    assert shuffled['conditions']['shuffled_text'] is True
+    assert right['config']['sha256'] != shuffled['config']['sha256']
+    assert right['checkpoint'] == shuffled['checkpoint']
     assert not (out / 'masks').exists()
     right, shuffled = table(used.here / 'right'), table(out)
     assert [row['sample_id'] for row in shuffled] == [row['sample_id'] for row in right]
@@ -262,6 +217,28 @@ def test_shuffled_text_is_of_another_image(used):
     for row in right:
         images.setdefault(row['expression'], set()).add(row['image'])
     assert all(images[row['expression']] - {row['image']} for row in shuffled)
+
+
+def test_evaluation_at_the_size_of_the_network(used):
+    """Pictures of 64 x 64, which the network sees as 96 x 96."""
+    end, out = used.ends['network'], used.here / 'network'
+    assert end.code == 0, end.output
+    summary = json.loads((out / 'metrics.json').read_text())
+    assert list(summary['protocols']) == ['ris', 'lvit', 'boundary']
+    assert summary['conditions']['network_size'] is True
+    assert summary['versions']['monai']
+    own, rows = table(used.here / 'right'), table(out)
+    assert [row['sample_id'] for row in rows] == [row['sample_id'] for row in own]
+    assert {row['counted_pixels'] for row in own} == {str(64 * 64)}
+    assert {row['counted_pixels'] for row in rows} == {str(96 * 96)}
+    for one, other in zip(own, rows, strict=True):
+        assert int(other['pixels']) == pytest.approx(int(one['pixels']) * 2.25, rel=0.15)
+        assert float(other['dice']) == pytest.approx(float(one['dice']), abs=0.1)
+    miou = summary['protocols']['ris']['miou']
+    assert np.mean([float(row['ris_iou']) for row in rows]) == pytest.approx(miou, abs=1e-6)
+    assert all(row['boundary_hd95_mm'] for row in rows if row['predicted_pixels'] != '0'), 'the table has the spacing'
+    text = end.output[end.output.index('ris: expressions') :]
+    assert text.index('P@0.5') < text.index('lvit: means over items') < text.index('HD95 (mm)')
 
 
 def test_predict_writes_mask_and_overlay_at_the_size_of_the_picture(used):
@@ -317,8 +294,9 @@ def test_their_tools_run_the_dumped_config_unchanged(used, env, tmp_path):
     (scores,) = (tmp_path / 'test').glob('*/*.json')
     ours = json.loads((used.here / 'right' / 'metrics.json').read_text())
     theirs = json.loads(scores.read_text())
-    for key in ('dice', 'iou', 'pooled_dice', 'pooled_iou'):
-        assert theirs[key] == pytest.approx(ours[key], abs=1e-3)
+    for protocol, prefix in (('lvit', ''), ('two-class', 'two_class_'), ('pooled', 'pooled_')):
+        for key, value in ours['protocols'][protocol].items():
+            assert theirs[prefix + key] == pytest.approx(value, abs=1e-3)
     assert used.dumped.read_bytes() == before
 
 
@@ -343,5 +321,7 @@ def test_two_processes_give_the_figures_of_one(used, env):
     done = subprocess.run([*launch, *command, *options], cwd=used.here, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert table(out) == rows
+    summary = json.loads((out / 'metrics.json').read_text())
     mean = np.mean([float(row['dice']) for row in rows])
-    assert json.loads((out / 'metrics.json').read_text())['dice'] == pytest.approx(mean, abs=1e-6)
+    assert summary['protocols']['lvit']['dice'] == pytest.approx(mean, abs=1e-6)
+    assert summary['items'] == len(rows)

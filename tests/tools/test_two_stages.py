@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from test_tools_end_to_end import ROOT, TOOLS, env, shell, steps, table  # noqa: F401
+from one_process import ROOT, TOOLS, environment, shell, steps, table
 
 from mmseg_textseg.datasets.phantom import make_phantom
 from mmseg_textseg.models import SVLAEncoder
@@ -62,13 +62,20 @@ def run(command, cwd=None, **options):
     os.chdir(here)
     sys.argv = before
     if 'mmseg.visualization' in sys.modules:  # one a process: the next run would log into this one's folder
-        sys.modules['mmseg.visualization'].SegLocalVisualizer._instance_dict.clear()
+        stock = sys.modules['mmseg.visualization'].SegLocalVisualizer
+        for kind in (stock, *stock.__subclasses__()):
+            kind._instance_dict.clear()
     return SimpleNamespace(returncode=code)
 subprocess.run = run
 sys.path.insert(0, {str(TOOLS)!r})
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name='__main__')
 """
+
+
+@pytest.fixture(scope='module')
+def env(tmp_path_factory) -> dict[str, str]:
+    return environment(tmp_path_factory.mktemp('site'))
 
 
 @pytest.fixture(scope='module')
@@ -85,7 +92,7 @@ def place(tmp_path_factory) -> SimpleNamespace:
 
 
 @pytest.fixture(scope='module')
-def done(place, env) -> SimpleNamespace:  # noqa: F811
+def done(place, env) -> SimpleNamespace:
     """Both stages, the control and three evaluations."""
     place.work = place.here / 'work'
     place.argv = [str(TOOLS / 'two_stages.py'), str(place.stage1), str(place.stage2), '--work-dir', str(place.work)]
@@ -100,7 +107,7 @@ def done(place, env) -> SimpleNamespace:  # noqa: F811
 
 
 @pytest.fixture(scope='module')
-def run(done, env):  # noqa: F811
+def run(done, env):
     """Tools in a process that they share."""
     with shell(done.here, env) as run:
         yield run
@@ -125,12 +132,15 @@ def test_summary_says_what_the_evaluations_found(done):
     rows = [[cell.strip() for cell in line.strip('|').split('|')] for line in done.output.splitlines() if '|' in line]
     for name, folder in folders.items():
         scores = done.summary['stage2'][name]
-        assert scores['shuffled_text'] == ('shuffled' in name)
+        assert scores['conditions']['shuffled_text'] == ('shuffled' in name)
         part = 'control' if 'random' in name else 'stage2'
-        assert scores['checkpoint'] == str(done.work / part / 'iter_3.pth')
+        assert scores['checkpoint']['path'] == str(done.work / part / 'iter_3.pth')
         assert scores['items'] == len(table(folder)) == 4
         row = next(cells for cells in rows if cells[0] == name)
-        assert row[1:] == [f'{100 * scores[key]:.2f}' for key in ('dice', 'iou', 'miou', 'acc', 'precision', 'recall')]
+        found = scores['protocols']
+        values = [found['lvit'][key] for key in ('dice', 'iou')]
+        values += [found['two-class'][key] for key in ('miou', 'acc', 'precision', 'recall')]
+        assert row[1:] == [f'{100 * value:.2f}' for value in values]
 
 
 def test_summary_says_how_stage_1_went(done):

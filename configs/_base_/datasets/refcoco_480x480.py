@@ -53,5 +53,5 @@ test_dataloader = dict(
     ),
 )
 # pooled_iou is the overall IoU (oIoU) of the literature, iou its mean IoU.
-val_evaluator = dict(type='TextSegMetric')
-test_evaluator = dict(type='TextSegMetric')
+val_evaluator = dict(type='TextSegMetric', protocol=['lvit', 'ris'])
+test_evaluator = dict(type='TextSegMetric', protocol=['lvit', 'ris'])

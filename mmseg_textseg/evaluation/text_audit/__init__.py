@@ -1,0 +1,28 @@
+"""Is the text used, and how: one model under changed sentences (``tools/audit_text.py``). Needs the extra ``eval``."""
+
+from .audit import Audit, AuditOptions, audit_text, partial_options, sha256
+from .conditions import AuditError, Condition, make_conditions, select
+from .effects import Effect, Followed
+from .plot import draw
+from .report import as_json, as_markdown, as_text, write_items
+from .verdict import verdict
+
+__all__ = [
+    'Audit',
+    'AuditError',
+    'AuditOptions',
+    'Condition',
+    'Effect',
+    'Followed',
+    'as_json',
+    'as_markdown',
+    'as_text',
+    'audit_text',
+    'draw',
+    'make_conditions',
+    'partial_options',
+    'select',
+    'sha256',
+    'verdict',
+    'write_items',
+]
