@@ -1,4 +1,5 @@
 from .collapse_monitor import CollapseError, CollapseMonitorHook
 from .optim import BFloat16OptimWrapper
+from .visualization_hook import TextSegVisualizationHook
 
-__all__ = ['BFloat16OptimWrapper', 'CollapseError', 'CollapseMonitorHook']
+__all__ = ['BFloat16OptimWrapper', 'CollapseError', 'CollapseMonitorHook', 'TextSegVisualizationHook']

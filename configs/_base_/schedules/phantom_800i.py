@@ -21,6 +21,6 @@ default_hooks = dict(
         type='CheckpointHook', by_epoch=False, interval=200, max_keep_ckpts=1, save_best='dice', rule='greater'
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='SegVisualizationHook'),
+    visualization=dict(type='TextSegVisualizationHook'),
 )
 randomness = dict(seed=0)
