@@ -20,7 +20,9 @@ class ConfigError(ValueError):
     """A config that cannot be run; the message names the key and the mend."""
 
 
-def load_config(path: str, options: dict | None = None, checkpoint: str | None = None) -> Config:
+def load_config(
+    path: str, options: dict | None = None, checkpoint: str | None = None, build_vocab: bool = True
+) -> Config:
     """Read a config, merge options, and settle its text encoder.
 
     ``model.text_encoder.pretrained`` decides alone: a hub name, a folder with a BERT, or ``'scratch'``, a
@@ -32,6 +34,8 @@ def load_config(path: str, options: dict | None = None, checkpoint: str | None =
         path: config file.
         options: as MMSegmentation's ``--cfg-options``.
         checkpoint: file whose text encoder (vocabulary, shape, name) to use.
+        build_vocab: ``False`` only names the vocabulary, and the tables that it is built from may be faulty; the
+            config can tell how data is read, and makes no model.
 
     Raises:
         ConfigError: no such file, or a text encoder that cannot be settled.
@@ -57,7 +61,7 @@ def load_config(path: str, options: dict | None = None, checkpoint: str | None =
                 cfg.model.text_encoder[key] = stored[key]
             if stored['pretrained'] is None and f'{ENCODER}.frozen' not in (options or {}):
                 _train_encoder(cfg)
-    settle_text_encoder(cfg)
+    settle_text_encoder(cfg, build_vocab)
     return cfg
 
 
@@ -75,8 +79,8 @@ def init_from(cfg: Config, checkpoint: str) -> None:
             cfg.model[part].init_cfg = ConfigDict(init_cfg)
 
 
-def settle_text_encoder(cfg: Config) -> None:
-    """Bring tokenizers and text widths in step with ``cfg.model.text_encoder``, in place."""
+def settle_text_encoder(cfg: Config, build_vocab: bool = True) -> None:
+    """Bring tokenizers and text widths in step with ``cfg.model.text_encoder``, in place; see :func:`load_config`."""
     pipelines = [node for key, node in cfg.items() if key in PIPELINES]
     encoder = cfg.model.get('text_encoder')
     if encoder is None:
@@ -98,12 +102,13 @@ def settle_text_encoder(cfg: Config) -> None:
         source = {k: v for k, v in source.to_dict().items() if k != '_delete_'}
     # Spelt out, so that the config dumped beside the checkpoint needs no annotation table any more. Where the table
     # is not there the source stays: find_missing reports it.
-    if isinstance(source, str) or 'build_from' not in source or all(map(osp.isfile, _tables(source))):
+    named = isinstance(source, str) or 'build_from' not in source
+    if build_vocab and (named or all(map(osp.isfile, _tables(source)))):
         source = vocab_source(source)
     encoder.tokenizer = source
     for transform in find(pipelines, type='TokenizeText'):
         transform.tokenizer = source
-    width = _width(encoder)
+    width = _width(encoder) if build_vocab else None
     if width is not None:
         for part in find(cfg.model):
             if part.get('text_channels') is not None:

@@ -1,36 +1,44 @@
-"""One call: a picture and a sentence to a mask."""
+"""One call: pictures and sentences to masks."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import Compose
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TRANSFORMS
+from mmseg.structures import SegDataSample
+from torch import Tensor
 
+from ..datasets.spacing import SPACING_COLUMNS
 from ..models.layers.strict_init import match_weights
-from .config import ConfigError, checkpoint_weights, load_config
+from ..models.segmentors import TextEncoderDecoder
+from .config import ConfigError, checkpoint_weights, innermost, load_config
+from .model_names import find_model
+from .pictures import LOADERS, ImageInput, Picture, PictureLoader
+from .prediction import Prediction
+from .text_memo import TextMemo
 
 # Steps of a test pipeline that a picture and a sentence alone cannot take.
-NEED_TRUTH = ('LoadMask', 'LoadAnnotations', 'PickText')
+NEED_TRUTH = ('LoadMask', 'LoadMedicalMask', 'LoadAnnotations', 'PickText', 'EvaluateAtNetworkSize')
 
 
-class Prediction(NamedTuple):
-    """Mask of one sentence on one picture.
+class Query(NamedTuple):
+    """One sentence about one picture.
 
     Attributes:
-        mask: (H, W) bool, at the picture's own size.
-        probability: (H, W) float32, of the foreground.
-        text: the sentence.
+        image: as in :meth:`TextSegInferencer.__call__`.
+        text: the sentence; ``None`` for a text-free model.
+        attributes: other columns of its row in an annotation table: ``slice`` of a volume, ``spacing_mm``.
     """
 
-    mask: np.ndarray
-    probability: np.ndarray
-    text: str
+    image: ImageInput
+    text: str | None
+    attributes: dict | None = None
 
 
 class TextSegInferencer:
@@ -39,73 +47,213 @@ class TextSegInferencer:
     >>> segment = TextSegInferencer('configs/phantom/lsms-xs_phantom_96x96.py', 'work_dirs/demo/best.pth')
     >>> segment('slice.png', 'the largest lesion in the right lobe').mask
 
+    A sentence is encoded once for all pictures of a call. A picture is read and resized once for all its sentences,
+    and goes through the backbone once where backbone and neck do not use text.
+
     Args:
-        config: config file, or a Config that ``load_config`` made.
-        checkpoint: weights; the vocabulary of the text encoder is taken from it.
+        config: config file, a model's name (:func:`~mmseg_textseg.apis.model_names.find_model`), or a Config that
+            ``load_config`` made.
+        checkpoint: weights; the vocabulary of the text encoder is taken from it. A named model of an index has its own.
         device: e.g. ``'cuda'``; default: an accelerator if there is one.
+
+    Raises:
+        ConfigError: no such model, a config that makes no masks, or a device that is not there.
     """
 
-    def __init__(self, config: str | Config, checkpoint: str, device: str | None = None):
-        cfg = config if isinstance(config, Config) else load_config(config, checkpoint=checkpoint)
+    def __init__(self, config: str | Config, checkpoint: str | None = None, device: str | None = None):
+        if isinstance(config, Config):
+            if checkpoint is None:
+                raise ConfigError('no checkpoint given for a Config: give a .pth file')
+            cfg = config
+        else:
+            config, checkpoint = find_model(str(config), checkpoint)
+            cfg = load_config(config, checkpoint=checkpoint)
         if cfg.get('test_dataloader') is None:
             raise ConfigError('the config has no test_dataloader, whose pipeline pictures go through: a pretraining?')
         init_default_scope('mmseg')
+        self.cfg = cfg
         self.device = device or get_device()
         self.model = MODELS.build(cfg.model)
-        state = checkpoint_weights(checkpoint)
-        match_weights(self.model, state, checkpoint)
+        state = checkpoint_weights(str(checkpoint))
+        match_weights(self.model, state, str(checkpoint))
         self.model.load_state_dict(state, strict=False)
-        self.model.to(self.device).eval()
-        steps = [dict(s) for s in cfg.test_dataloader.dataset.pipeline if s['type'] not in NEED_TRUTH]
-        types = [step['type'] for step in steps]
-        if 'LoadImageFromFile' not in types:
-            raise ConfigError('the test pipeline has no LoadImageFromFile to replace for arrays')
-        self._from_file = Compose(steps)
-        steps[types.index('LoadImageFromFile')] = dict(type='LoadImageFromNDArray')
-        self._from_array = Compose(steps)
+        try:
+            self.model.to(self.device).eval()
+        except (RuntimeError, AssertionError) as error:  # torch's words for a device that is not there
+            raise ConfigError(f'device {self.device!r} cannot be used ({error}): cpu always can') from error
+        stock = type(self.model).__module__.startswith('mmseg.')
+        ours = isinstance(self.model, TextEncoderDecoder)
+        self.uses_text = ours and self.model.text_encoder is not None
+        self.text_free = stock or (ours and not self.uses_text)
+        self.pipeline = next(innermost(cfg.test_dataloader.dataset)).pipeline
+        self.load, self._image_steps, self._text_steps = _split(self.pipeline)
 
-    def __call__(self, image: str | np.ndarray, text: str | Sequence[str]) -> Prediction | list[Prediction]:
-        """Segment what a sentence, or each of several, names on one picture.
+    def __call__(
+        self,
+        image: ImageInput | Sequence[ImageInput],
+        text: str | Sequence[str] | None = None,
+        *,
+        slice: int | None = None,
+        batch_size: int = 8,
+        threshold: float | None = None,
+        **options,
+    ) -> Prediction | list[Prediction]:
+        """Segment what sentences name on pictures.
 
         Args:
-            image: file, or array (H, W, 3) uint8 in BGR order, or (H, W) grey.
-            text: one sentence or several; several run as one batch.
+            image: one picture, or a list. A picture is a file (PNG, JPEG, TIFF, NIfTI, DICOM, or the folder of a
+                DICOM series), an array (H, W, 3) uint8 in BGR order or (H, W) grey, or a PIL image.
+            text: one sentence, or a list: several about one picture, or one for each of as many pictures. Only a
+                text-free model needs none.
+            slice: number of the slice of a volume, from 0.
+            batch_size: sentences in one pass of the model.
+            threshold: probability above which a pixel is foreground; default: the model's own decision.
+            **options: ``window='liver'`` and the other options of
+                :class:`~mmseg_textseg.datasets.transforms.LoadMedicalImage`, for pictures of more than 8 bits.
 
         Returns:
-            One prediction for a sentence, a list for a sequence of them.
+            One prediction for one picture and one sentence, else a list in the order of the sentences or pictures.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: an empty sentence, an array of another shape or type, or a file that is no picture.
+            ValueError: no sentence or an empty one, another number of sentences than pictures, an array of another
+                shape or type, or a file that is no picture or needs a slice or window.
         """
-        texts = [text] if isinstance(text, str) else list(text)
-        if not texts or any(not isinstance(t, str) or not t.strip() for t in texts):
+        many = isinstance(image, (list, tuple))
+        several = text is not None and not isinstance(text, str)
+        texts = list(text) if several else [text]
+        images = list(image) if many else [image]
+        if not images:
+            raise ValueError('image is an empty list')
+        if not texts:
+            self._check_text(texts)
+        if many and several and len(images) != len(texts):
+            raise ValueError(
+                f'{len(images)} pictures and {len(texts)} sentences: give one sentence for all pictures, or one for '
+                'each; several about one picture need the picture itself, not a list'
+            )
+        if many and not several:
+            texts *= len(images)
+        elif several and not many:
+            images *= len(texts)
+        for one in texts:
+            self._check_text(one)
+        attributes = None if slice is None else dict(slice=slice)
+        queries = (Query(i, t, attributes) for i, t in zip(images, texts, strict=True))
+        answers = list(self.stream(queries, batch_size=batch_size, threshold=threshold, **options))
+        return answers if many or several else answers[0]
+
+    def stream(
+        self, queries: Iterable[Query], *, batch_size: int = 8, threshold: float | None = None, **options
+    ) -> Iterator[Prediction]:
+        """Answer any number of queries, one batch in memory at a time.
+
+        Queries that follow one another share a batch where their pictures have one size, and what is computed of a
+        picture where it is the same: sort them by picture.
+
+        Args:
+            queries: pictures and sentences.
+            batch_size, threshold, **options: as in :meth:`__call__`.
+
+        Yields:
+            A prediction a query, in their order.
+        """
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be 1 or more, got {batch_size}')
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f'threshold must be 0 to 1, got {threshold}')
+        memo = TextMemo(self.model) if self.uses_text else None
+        batch: list[_Item] = []
+        for item in self._items(queries, options):
+            if batch and (len(batch) == batch_size or item.sizes != batch[0].sizes):
+                yield from self._predict(batch, memo, threshold)
+                batch = []
+            batch.append(item)
+        if batch:
+            yield from self._predict(batch, memo, threshold)
+
+    def _check_text(self, text: object) -> None:
+        if text is None and self.text_free:
+            return
+        if not isinstance(text, str) or not text.strip():
             raise ValueError(f'text must be a sentence or a list of sentences without empty ones, got {text!r}')
-        samples = [self._prepare(image, t) for t in texts]
-        with torch.no_grad():
-            results = self.model.test_step(pseudo_collate(samples))
-        predictions = [self._read(result, t) for result, t in zip(results, texts, strict=True)]
-        return predictions[0] if isinstance(text, str) else predictions
 
-    def _prepare(self, image: str | np.ndarray, text: str) -> dict:
-        if isinstance(image, np.ndarray):
-            if image.ndim == 2:
-                image = np.repeat(image[..., None], 3, axis=2)
-            if image.ndim != 3 or image.shape[2] != 3:
-                raise ValueError(f'image must be (H, W, 3) or (H, W), got shape {image.shape}')
-            if image.dtype != np.uint8:
-                raise ValueError(f'image must be uint8, 0 to 255, got {image.dtype}')
-            return self._from_array(dict(img=image, text=text))
-        if not os.path.isfile(image):
-            raise FileNotFoundError(f'no picture at {image}')
-        try:
-            return self._from_file(dict(img_path=str(image), text=text))
-        except AssertionError as error:  # mmcv's word for a file that does not decode
-            raise ValueError(f'{image} is not a picture that can be read') from error
+    def _items(self, queries: Iterable[Query], options: dict) -> Iterator['_Item']:
+        last = None
+        for query in queries:
+            self._check_text(query.text)
+            if last is None or not _same_picture(query, last):
+                picture = self.load(query.image, query.attributes, **options)
+                resized = self._image_steps(dict(picture.results))
+                last = query
+            packed = self._text_steps({**resized, 'text': query.text or ''})
+            yield _Item(packed['inputs'], packed['data_samples'], query.text or '', picture)
 
-    def _read(self, result, text: str) -> Prediction:
-        logits = result.seg_logits.data.float()
-        # One channel is a probability already: post-processing has applied the sigmoid.
-        probability = logits[0] if len(logits) == 1 else logits.softmax(0)[1:].sum(0)
-        mask = result.pred_sem_seg.data[0] != 0
-        return Prediction(mask.cpu().numpy(), probability.cpu().numpy(), text)
+    @torch.no_grad()
+    def _predict(self, items: list['_Item'], memo: TextMemo | None, threshold: float | None) -> list[Prediction]:
+        numbers = [0]
+        for before, now in pairwise(items):
+            numbers.append(numbers[-1] + (not torch.equal(before.inputs, now.inputs)))
+        if self.text_free:
+            distinct = [items[numbers.index(number)] for number in dict.fromkeys(numbers)]
+            answers = self.model.predict(**self._batch(distinct))
+            results = [answers[number] for number in numbers]
+        else:
+            batch = self._batch(items)
+            shared = {} if memo is None else dict(text=memo(batch['data_samples']), pictures=numbers)
+            results = self.model.predict(**batch, **shared)
+        return [_read(result, item, threshold) for result, item in zip(results, items, strict=True)]
+
+    def _batch(self, items: list['_Item']) -> dict:
+        data = dict(inputs=[item.inputs for item in items], data_samples=[item.sample for item in items])
+        return self.model.data_preprocessor(data, False)
+
+
+class _Item(NamedTuple):
+    """A query ready for the model."""
+
+    inputs: Tensor  # (3, H, W)
+    sample: SegDataSample
+    text: str
+    picture: Picture
+
+    @property
+    def sizes(self) -> tuple:
+        """What the pictures of a batch must share; the original size, since MMSegmentation warns of others."""
+        return self.inputs.shape, tuple(self.sample.ori_shape)
+
+
+def _split(pipeline: list[dict]) -> tuple[PictureLoader, Compose, Compose]:
+    """A test pipeline as its loader, the steps that know nothing of text, and the rest.
+
+    Raises:
+        ConfigError: it does not begin with a loader.
+    """
+    steps = [dict(step) for step in pipeline if step['type'] not in NEED_TRUTH]
+    if not steps or steps[0]['type'] not in LOADERS:
+        raise ConfigError('the test pipeline must begin with LoadImageFromFile or LoadMedicalImage, to be replaced')
+    transforms = [TRANSFORMS.build(step) for step in steps[1:]]
+    first = next((i for i, transform in enumerate(transforms) if not _blind_to_text(transform)), len(transforms))
+    return PictureLoader(steps[0]), Compose(transforms[:first]), Compose(transforms[first:])
+
+
+def _blind_to_text(transform) -> bool:
+    """Whether a step comes from MMSegmentation or mmcv, and holds no others."""
+    return type(transform).__module__.split('.')[0] in ('mmcv', 'mmseg') and not hasattr(transform, 'transforms')
+
+
+def _same_picture(a: Query, b: Query) -> bool:
+    files = isinstance(a.image, (str, os.PathLike)) and isinstance(b.image, (str, os.PathLike))
+    if not (a.image is b.image or (files and os.fspath(a.image) == os.fspath(b.image))):
+        return False
+    return all((a.attributes or {}).get(key) == (b.attributes or {}).get(key) for key in ('slice', *SPACING_COLUMNS))
+
+
+def _read(result: SegDataSample, item: _Item, threshold: float | None) -> Prediction:
+    logits = result.seg_logits.data.float()
+    # One channel is a probability already: post-processing has applied the sigmoid.
+    probability = logits[0] if len(logits) == 1 else logits.softmax(0)[1:].sum(0)
+    mask = result.pred_sem_seg.data[0] != 0 if threshold is None else probability > threshold
+    return Prediction(
+        mask.cpu().numpy(), probability.cpu().numpy(), item.text, item.picture.shown, item.picture.spacing
+    )

@@ -12,6 +12,8 @@ from mmengine.config import Config, ConfigDict
 
 from .config import find, innermost
 
+WEIGHTS = ('model.safetensors', 'pytorch_model.bin')
+
 
 class Missing(NamedTuple):
     """One thing a run lacks: what it is, how to get it, and an option that does without (empty: none)."""
@@ -60,7 +62,7 @@ def _data(cfg: Config, splits: tuple[str, ...]) -> list[Missing]:
 
 def _bert(encoder: ConfigDict) -> list[Missing]:
     name = encoder.get('pretrained', 'bert-base-uncased')
-    if name is None or osp.isdir(name) or _on_hub(name):
+    if name is None or osp.isdir(name) or on_hub(name):
         return []
     return [
         Missing(
@@ -71,13 +73,13 @@ def _bert(encoder: ConfigDict) -> list[Missing]:
     ]
 
 
-def _on_hub(name: str) -> bool:
+def on_hub(name: str, files: tuple[str, ...] = WEIGHTS) -> bool:
+    """Whether a model is in the cache (one of ``files``), or the hub answers within seconds that it has it."""
     from huggingface_hub import HfApi, try_to_load_from_cache
 
     offline = os.environ.get('HF_HUB_OFFLINE', '').upper() in ('1', 'TRUE', 'YES', 'ON')
     try:
-        weights = [try_to_load_from_cache(name, file) for file in ('model.safetensors', 'pytorch_model.bin')]
-        if any(isinstance(path, str) for path in weights):
+        if any(isinstance(try_to_load_from_cache(name, file), str) for file in files):
             return True
         if offline:
             return False

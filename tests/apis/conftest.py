@@ -3,7 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
+from mmengine.registry import DefaultScope
+from mmengine.runner.checkpoint import save_checkpoint
+from mmseg.registry import MODELS
 
+from mmseg_textseg.apis import TextSegInferencer, load_config
 from mmseg_textseg.datasets.phantom import make_phantom
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +48,28 @@ def tiny_config(phantom, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp('configs') / 'tiny.py'
     path.write_text(CONFIG.format(root=ROOT.as_posix(), data=phantom.as_posix()))
     return str(path)
+
+
+@pytest.fixture(scope='session')
+def checkpoint(tiny_config, tmp_path_factory) -> str:
+    """Random weights under which the text matters, written by mmengine."""
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(load_config(tiny_config).model)
+    with torch.no_grad():
+        model.text_encoder.bert.embeddings.word_embeddings.weight.normal_()
+        for name, value in model.named_parameters():
+            if 'layer_scale' in name:
+                value.fill_(1.0)
+        model.decode_head.conv_seg.weight.normal_(0, 2)
+    path = str(tmp_path_factory.mktemp('checkpoint') / 'model.pth')
+    save_checkpoint(dict(state_dict=model.state_dict(), meta={}), path)
+    return path
+
+
+@pytest.fixture(scope='session')
+def segment(tiny_config, checkpoint) -> TextSegInferencer:
+    return TextSegInferencer(tiny_config, checkpoint, device='cpu')
 
 
 @pytest.fixture(scope='session')

@@ -7,37 +7,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DefaultScope
-from mmengine.runner.checkpoint import save_checkpoint
-from mmseg.registry import MODELS
 
 from mmseg_textseg.apis import ConfigError, Prediction, TextSegInferencer, load_config
 from mmseg_textseg.models import TextEncoderError
 
 # As many tokens each: only their meaning differs.
 LEFT, RIGHT = 'The lesion in the left lobe.', 'The lesion in the right lobe.'
-
-
-@pytest.fixture(scope='module')
-def checkpoint(tiny_config, tmp_path_factory) -> str:
-    """Random weights under which the text matters, written by mmengine."""
-    torch.manual_seed(0)
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        model = MODELS.build(load_config(tiny_config).model)
-    with torch.no_grad():
-        model.text_encoder.bert.embeddings.word_embeddings.weight.normal_()
-        for name, value in model.named_parameters():
-            if 'layer_scale' in name:
-                value.fill_(1.0)
-        model.decode_head.conv_seg.weight.normal_(0, 2)
-    path = str(tmp_path_factory.mktemp('checkpoint') / 'model.pth')
-    save_checkpoint(dict(state_dict=model.state_dict(), meta={}), path)
-    return path
-
-
-@pytest.fixture(scope='module')
-def segment(tiny_config, checkpoint) -> TextSegInferencer:
-    return TextSegInferencer(tiny_config, checkpoint, device='cpu')
 
 
 @pytest.fixture
@@ -183,3 +158,10 @@ def test_a_pipeline_without_image_loading_is_refused(tiny_config, checkpoint):
     del cfg.test_dataloader.dataset.pipeline[0]
     with pytest.raises(ConfigError, match='LoadImageFromFile'):
         TextSegInferencer(cfg, checkpoint, 'cpu')
+
+
+def test_a_test_set_of_several_datasets(tiny_config, checkpoint, picture):
+    cfg = load_config(tiny_config, checkpoint=checkpoint)
+    expected = TextSegInferencer(cfg, checkpoint, 'cpu')(picture[0], LEFT)
+    cfg.test_dataloader.dataset = dict(type='ConcatDataset', datasets=[cfg.test_dataloader.dataset])
+    assert same(TextSegInferencer(cfg, checkpoint, 'cpu')(picture[0], LEFT), expected)

@@ -92,10 +92,20 @@ class AttentionMixing(nn.Module):
 
     def forward(self, patches: Tensor, text: Tensor, mask: Tensor) -> Tensor:
         """(B, N, C), (B, T, C) and (B, T) bool -> (B, N, C); a sentence without tokens adds nothing."""
-        some = mask.any(1, keepdim=True)  # (B, 1)
+        words, _ = self._attend(patches, text, mask, need_weights=False)
+        return patches + words * mask.any(1)[:, None, None].to(words.dtype)
+
+    def weights(self, patches: Tensor, text: Tensor, mask: Tensor) -> Tensor:
+        """Word weights of each patch, mean over heads: (B, N, T); zero on padding, and for a sentence without tokens.
+
+        Not needed by ``forward``: for pictures.
+        """
+        return self._attend(patches, text, mask, need_weights=True)[1] * mask[:, None].to(patches.dtype)
+
+    def _attend(self, patches: Tensor, text: Tensor, mask: Tensor, need_weights: bool) -> tuple[Tensor, Tensor | None]:
         # A row that masks everything would make its softmax NaN.
-        words, _ = self.attention(self.norm(patches), text, text, key_padding_mask=~(mask | ~some), need_weights=False)
-        return patches + words * some[..., None].to(words.dtype)
+        hidden = ~(mask | ~mask.any(1, keepdim=True))
+        return self.attention(self.norm(patches), text, text, key_padding_mask=hidden, need_weights=need_weights)
 
 
 class PatchProjection(PatchEmbed):

@@ -1,5 +1,6 @@
 """The segmentor that carries text: the one place where it is encoded and handed on."""
 
+import numpy as np
 import torch
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
@@ -76,8 +77,12 @@ class TextEncoderDecoder(EncoderDecoder):
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict]) -> Tensor:
         """Logits of images or windows; ``predict`` has put the batch's text into the metas."""
-        text = batch_img_metas[0].get('text_features')
-        x = self.extract_feat(inputs, text)
+        text, pictures = (batch_img_metas[0].get(key) for key in ('text_features', 'pictures'))
+        if pictures is None or uses_text(self.backbone) or (self.with_neck and uses_text(self.neck)):
+            x = self.extract_feat(inputs, text)
+        else:
+            _, first, rows = np.unique(pictures, return_index=True, return_inverse=True)
+            x = tuple(level[rows.tolist()] for level in self.extract_feat(inputs[first.tolist()]))
         head = dict(text=text) if uses_text(self.decode_head) else {}
         return self.decode_head.predict(x, batch_img_metas, self.test_cfg, **head)
 
@@ -97,12 +102,26 @@ class TextEncoderDecoder(EncoderDecoder):
             losses.update(add_prefix(head.loss(x, data_samples, self.train_cfg, **extra), name))
         return losses
 
-    def predict(self, inputs: Tensor, data_samples: OptSampleList = None) -> SampleList:
-        """Predictions at each image's original size, as :meth:`EncoderDecoder.predict`."""
-        text = self.encode_text(data_samples)
+    def predict(
+        self,
+        inputs: Tensor,
+        data_samples: OptSampleList = None,
+        text: TextFeatures | None = None,
+        pictures: list[int] | None = None,
+    ) -> SampleList:
+        """Predictions at each image's original size, as :meth:`EncoderDecoder.predict`.
+
+        Args:
+            inputs: images (B, 3, H, W).
+            data_samples: a sample an image.
+            text: sentences of the samples, where they are encoded already.
+            pictures: B numbers, equal for equal images. Where neither backbone nor neck uses text, the maps of an
+                image are computed once for all its sentences.
+        """
+        text = self.encode_text(data_samples) if text is None else text
         if text is None:
             return super().predict(inputs, data_samples)
-        metas = [{**sample.metainfo, 'text_features': text} for sample in data_samples]
+        metas = [{**sample.metainfo, 'text_features': text, 'pictures': pictures} for sample in data_samples]
         return self.postprocess_result(self.inference(inputs, metas), data_samples)
 
     def _forward(self, inputs: Tensor, data_samples: OptSampleList = None) -> Tensor:
