@@ -30,8 +30,8 @@ class PartialText:
     1. **Attributes.** Of the row's attributes those count whose value the sentence says ("segment VI", "7.5 mm",
        "round"). From two on, the kept ones are said anew: "A cyst in segment VI of the liver, with a round shape." Not
        of sentences that compare ("the largest cyst in the right lobe") or speak of all lesions.
-    2. **Fields.** A sentence that says no attribute, of several parts between commas ("Bilateral pulmonary infection, two infected areas, upper
-       left lung.") keeps some of them, in their order.
+    2. **Fields.** A sentence that says no attribute, of several parts between commas ("Bilateral pulmonary infection,
+       two infected areas, upper left lung.") keeps some of them, in their order.
     3. **Words.** With ``words=True``, words that say an attribute are taken out: "The lesion in the left lobe." of "The
        dark lesion in the left lobe." Of sentences that compare too, which may mean something else then.
     4. Otherwise it stays whole.
@@ -45,8 +45,8 @@ class PartialText:
 
     Args:
         keep: a share in (0, 1), or names of attributes to keep (with ``fields``, of fields). Not with ``drop``.
-        wording: attribute -> phrase with ``{}`` for the value, or the file that ``tools/make_expressions.py`` writes; see
-            :func:`.load_wording`. The noun is "lesion" where it is not kept.
+        wording: attribute -> phrase with ``{}`` for the value, or the file that ``tools/make_expressions.py`` writes;
+            see :func:`.load_wording`. The noun is "lesion" where it is not kept.
         fields: names of the parts between commas, in order; needed to keep fields by name. ``drop`` knows them as
             ``field 1``, ``field 2``, ... without.
         seed: decides, with the sample, which parts are kept.

@@ -114,7 +114,7 @@ def test_the_operator_set(build, tmp_path):
     for opset in (18, 21):
         assert write_onnx(program, tmp_path / 'model.onnx', opset) == opset
         assert onnx.load(tmp_path / 'model.onnx').opset_import[0].version == opset
-    with pytest.raises(ExportError, match='wrote operator set .*, not 99: leave --opset out'):
+    with pytest.raises(ExportError, match=r'wrote operator set .*, not 99: leave --opset out'):
         write_onnx(program, tmp_path / 'model.onnx', 99)
 
 
@@ -146,12 +146,12 @@ def test_pt2_equals_the_segmentor_and_needs_torch_alone(build, tmp_path):
     content = path.read_bytes()
     assert str(ROOT).encode() not in content
     assert b'site-packages' not in content
-    with pytest.raises(Exception, match='tokens|dimension|size|expected'):
+    with pytest.raises(Exception, match=r'tokens|dimension|size|expected'):
         open_torch(path)(feed([Sample(samples[0].image, torch.arange(17) % VOCABULARY)]))
 
 
 def test_what_cannot_be_traced(build, monkeypatch):
     _, signature, graph = build('one-conv')
     monkeypatch.setattr(graph.model.backbone, 'forward', lambda x: (x if x.sum() > 0 else -x,))
-    with pytest.raises(ExportError, match='cannot trace the model: .*data-dependent'):
+    with pytest.raises(ExportError, match=r'cannot trace the model: .*data-dependent'):
         trace(graph, signature)

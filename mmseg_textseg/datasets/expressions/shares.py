@@ -32,6 +32,8 @@ def word_shares(tables: Mapping[str, Sequence[dict]]) -> list[str]:
         lines.append(f'{name}, known of {total:,} of {len(seen):,}: {told}')
         word, most = words.most_common(1)[0]
         if total >= MANY and most > MONOTONOUS * total:
-            lines.append(f'  warning: nearly all are {word}, which tells little; measures.{name}* or its place in `full` '
-                         'and `partial` of the template change that')  # fmt: skip
+            lines.append(
+                f'  warning: nearly all are {word}, which tells little; measures.{name}* or its place in `full` and '
+                '`partial` of the template change that'
+            )
     return lines
