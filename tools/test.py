@@ -63,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta',
         action='store_true',
-        help='test-time augmentation, where the config has tta_pipeline; no flips where sentences name sides',
+        help='test-time augmentation, where the config has tta_pipeline; where sentences name sides, no flips without SwapDirectionWords',
     )
     args = parser.parse_args()
     if args.save_masks and not args.out:
