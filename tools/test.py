@@ -63,7 +63,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--tta',
         action='store_true',
-        help='test-time augmentation, where the config has tta_pipeline; where sentences name sides, no flips without SwapDirectionWords',
+        help='test-time augmentation, where the config has tta_pipeline; where sentences name sides, flips need '
+        'SwapDirectionWords',
     )
     args = parser.parse_args()
     if args.save_masks and not args.out:
@@ -174,7 +175,10 @@ def main() -> None:
                 dataset.shuffle_text = True
         if args.partial_text is not None:
             for dataset in datasets:
-                dataset.partial_text = args.partial_text
+                # The config's own wording and fields stay.
+                options = dataset.get('partial_text')
+                options = options if isinstance(options, dict) else {}
+                dataset.partial_text = {**options, 'keep': args.partial_text, 'drop': None}
         if args.protocol:
             our_metric(cfg, '--protocol').protocol = args.protocol
         if args.evaluate_at:

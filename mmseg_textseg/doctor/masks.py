@@ -66,7 +66,7 @@ def wrong_sides(rows: Rows, masks: np.ndarray) -> list[Finding]:
     owner = "patient's" if mirrored else "picture's"
     told = (
         f'of {plural(int(lateral.sum()), "sentence")} naming left or right, {int(picture.sum()):,} do not fit as '
-        f"the picture's sides, {int(patient.sum()):,} as the patient's (mirrored); of {int(vertical.sum()):,} that "
+        f"the picture's sides, {int(patient.sum()):,} as the patient's (mirrored); of {int(vertical.sum()):,} naming "
         f'upper or lower, {int(above.sum()):,} do not fit'
     )
     findings = [Finding('sides', f'{told}. Taken as the {owner}', len(entries))]

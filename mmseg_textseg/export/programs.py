@@ -84,18 +84,14 @@ def write_onnx(program: ExportedProgram, path: Path, opset: int | None = None) -
         The operator set.
 
     Raises:
-        ExportError: the exporter does not know the operator set.
+        ExportError: the exporter knows no such operator set, or not how to write an operator.
     """
-    count = len(program.graph_signature.user_inputs)
-    with torch.no_grad(), _quiet():
-        made = torch.onnx.export(
-            program,
-            dynamo=True,
-            verbose=False,
-            input_names=INPUTS[:count],
-            output_names=['probability'],
-            opset_version=opset,
-        )
+    names = dict(input_names=INPUTS[: len(program.graph_signature.user_inputs)], output_names=['probability'])
+    try:
+        with torch.no_grad(), _quiet():
+            made = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=opset, **names)
+    except torch.onnx.OnnxExporterError as error:
+        raise ExportError(f'torch.onnx cannot write the model: {error}') from error
     found = made.model.opset_imports['']
     if opset is not None and found != opset:
         raise ExportError(f"PyTorch's exporter wrote operator set {found}, not {opset}: leave --opset out")
@@ -142,13 +138,21 @@ def open_onnx(path: Path, threads: int | None = None) -> Run:
     Args:
         path: the file.
         threads: of one call; default: all cores.
+
+    Raises:
+        ExportError: onnxruntime does not take the file.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     if threads is not None:
         options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
+    except Exception as error:  # onnxruntime's errors have no common class
+        raise ExportError(
+            f'onnxruntime {onnxruntime.__version__} cannot run what was written ({error}): a lower --opset may help'
+        ) from error
     return lambda feed: session.run(['probability'], feed)[0]
 
 

@@ -196,3 +196,44 @@ def test_nothing_is_logged_without_the_option(table, caplog):
     with caplog.at_level(logging.INFO):
         TextSegDataset(**table([dict(image='a', expression=FULL, **ROW)]))
     assert 'partial' not in caplog.text
+
+
+MINE = {
+    'type': '{}',
+    'size': {'as': 'adjective', 'phrase': '{}'},
+    'side': 'in the {} lobe of the liver',
+    'place': {'as': 'place', 'phrase': 'in the {} part of the liver'},
+    'shape': 'a {} shape',
+}
+
+
+@pytest.mark.parametrize(
+    ('text', 'keep', 'expected'),
+    [
+        ('A large cyst in the left part of the liver.', ['side', 'place'], 'A lesion in the left part of the liver.'),
+        ('A large cyst in the left lobe of the liver.', ['side', 'place'], 'A lesion in the left lobe of the liver.'),
+        ('In the left part of the liver, an oval, large cyst.', ['size', 'type'], 'A large cyst.'),
+        ('The cyst with an oval shape, in the left part.', ['shape', 'place'], None),
+        ('All cysts in the left part of the liver, with an oval shape.', ['shape'], 'whole'),
+        ('In the left part of the liver, a lesion.', 0.5, 'whole'),  # one attribute: its commas part no fields
+    ],
+)
+def test_a_word_says_one_attribute_and_each_has_its_role(text, keep, expected):
+    row = dict(type='cyst', size='large', side='left', place='left', shape='oval')
+    told, way = PartialText(keep, wording=MINE).shorten(text, row, 'x')
+    if expected == 'whole':
+        assert (told, way) == (text, 'whole')
+    elif expected is not None:
+        assert told == expected
+    else:
+        assert told.endswith('with an oval shape.')
+
+
+def test_wording_of_a_file_and_its_faults(tmp_path):
+    path = tmp_path / 'wording.json'
+    path.write_text(json.dumps(MINE))
+    assert PartialText(0.5, wording=str(path)).wording == PartialText(0.5, wording=MINE).wording
+    with pytest.raises(ValueError, match='wording of size: expected a phrase, or as: noun, adjective, place, detail'):
+        PartialText(0.5, wording=dict(size={'as': 'colour', 'phrase': '{}'}))
+    with pytest.raises(FileNotFoundError):
+        PartialText(0.5, wording=str(tmp_path / 'none.json'))

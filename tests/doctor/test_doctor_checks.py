@@ -10,7 +10,6 @@ import pytest
 from PIL import Image
 
 from mmseg_textseg.doctor import CHECKS, as_json, as_text, contact_sheet
-from mmseg_textseg.doctor.findings import DoctorError
 from mmseg_textseg.doctor.splits import Loading
 
 SENTENCES = 'The small round dark pale node number 0 1 2 3 4 5 6 7 8 9 at the left right'
@@ -34,6 +33,7 @@ def test_clean_set(tiny):
     assert found.by['sides'].message.startswith(
         "of 10 sentences naming left or right, 0 do not fit as the picture's sides, 10 as the patient's"
     )
+    assert '(mirrored); of 0 naming upper or lower, 0 do not fit. Taken' in found.by['sides'].message
     assert 'foreground 9.77 % on average' in found.by['masks'].message  # 100 of 1024 pixels
 
 
@@ -338,93 +338,7 @@ def test_workers_change_nothing(tiny):
     assert as_json(one.all, '') == as_json(two.all, '')
 
 
-def test_shared_image_is_read_once(tiny, monkeypatch):
-    tiny.rows['train'] += [tiny.rows['train'][0] | dict(expression=f'A node, view {i}, at the left') for i in range(5)]
-    from mmseg_textseg.doctor import rows
-
-    read, seen = rows._read_image, []
-    monkeypatch.setattr(rows, '_read_image', lambda image, path, *rest: (seen.append(path), read(image, path, *rest)))
-    assert not faults(tiny.found())
-    assert len(seen) == len(set(seen)) == 10
-
-
 @pytest.mark.parametrize(('option', 'words'), [(dict(workers=0), 'workers is 0'), (dict(near_distance=17), 'is 17')])
 def test_bad_options(tiny, option, words):
     with pytest.raises(ValueError, match=words):
         tiny.found(**option)
-
-
-@pytest.fixture
-def volumes(tiny):
-    """The pictures as slices of one volume, the masks of another."""
-    nib = pytest.importorskip('nibabel')
-    rows = [row for split in tiny.rows.values() for row in split]
-    for folder in ('images', 'masks'):
-        stack = np.stack([cv2.imread(str(tiny.root / folder / row['image']), 0).T for row in rows], axis=2)
-        nib.save(nib.Nifti1Image(stack.astype(np.int16), np.diag([-1, -1, 2, 1])), tiny.root / folder / 'v.nii')
-    for number, row in enumerate(rows):
-        row.update(image='v.nii', mask='v.nii', slice=number)
-    return tiny
-
-
-def volume_splits(volumes):
-    loading = Loading(dict(type='LoadMedicalImage', window=(127.5, 255)), dict(type='LoadMedicalMask'), 2)
-    return [replace(split, loading=loading) for split in volumes.splits()]
-
-
-def test_slices_of_volumes(volumes):
-    found = volumes.found(volume_splits(volumes))
-    assert not faults(found)
-    assert '10 images, 32 to 32 high' in found.by['images'].message
-    assert 'foreground 9.77 %' in found.by['masks'].message
-    assert contact_sheet(found.all, 6).shape[2] == 3
-
-
-def test_slices_that_are_not_there(volumes):
-    volumes.rows['train'][2]['slice'] = 17
-    finding = volumes.found(volume_splits(volumes)).by['unreadable']
-    assert 'v.nii has no slice 17: its axial slices are 0 to 9' in finding.examples[0]['detail']
-
-
-def test_a_label_volume_that_is_cut_off(volumes):
-    path = volumes.root / 'masks' / 'v.nii'
-    path.write_bytes(path.read_bytes()[:-40])
-    assert volumes.found(volume_splits(volumes)).by['unreadable'].count == 10
-
-
-def test_a_third_in_the_named_half_is_no_wrong_side_and_a_hundredth_is(tiny):
-    for number, low in ((2, 66), (4, 99)):  # of 100 pixels on the right, the others on the named left
-        mask = np.zeros((32, 32), np.uint8)
-        mask[0:10, 20:30] = 255
-        mask[0:10, 20:30].flat[: 100 - low] = 0
-        mask[0:10, 2:12].flat[: 100 - low] = 255
-        cv2.imwrite(str(tiny.root / 'masks' / f'p{number}.png'), mask)
-    finding = tiny.found().by['wrong-side']
-    assert [one['row'] for one in finding.examples] == ['train.jsonl row 5']
-    assert finding.message.startswith('1 sentence names a side')
-
-
-def test_a_case_column_that_no_table_has(tiny):
-    with pytest.raises(DoctorError, match="no table has the case column 'patiant'; their other columns are case_id"):
-        tiny.found(case_column='patiant')
-    assert 'shared-case' not in tiny.found(case_column='Case ID').by
-
-
-def test_a_faulty_table_of_the_vocabulary_leaves_only_the_tokeniser_out(tiny):
-    tiny.rows['train'][1]['expression'] = ' '
-    build_from = dict(build_from=str(tiny.root / 'train.jsonl'))
-    found = tiny.found([replace(split, tokenizer=build_from, max_tokens=20) for split in tiny.splits()])
-    assert found.by['blank-expression'].examples[0]['row'] == 'train.jsonl row 2'
-    assert found.by['skipped'].message.startswith('tokeniser of train, test: ')
-
-
-def test_without_the_hub_the_tokeniser_is_left_out_at_once(tiny, monkeypatch):
-    from mmseg_textseg.doctor import texts
-
-    def never(source):
-        raise AssertionError('transformers asked')
-
-    monkeypatch.setattr(texts, 'on_hub', lambda name, files: False)
-    monkeypatch.setattr(texts, 'load_tokenizer', never)
-    found = tiny.found([replace(split, tokenizer='a/bert', max_tokens=20) for split in tiny.splits()])
-    assert 'the hub is out of reach' in found.by['skipped'].message

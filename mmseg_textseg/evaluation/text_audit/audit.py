@@ -16,6 +16,7 @@ from mmseg.registry import DATASETS, MODELS
 
 from ...apis.config import checkpoint_weights, find, innermost
 from ...datasets import TextSegDataset
+from ...datasets.partial_wording import load_wording
 from ...models.layers import match_weights
 from ...tokenization import load_tokenizer
 from ...version import __version__
@@ -108,7 +109,12 @@ def partial_options(cfg: Config, split: str) -> dict:
     for part in innermost((cfg.get(f'{split}_dataloader') or {}).get('dataset') or {}):
         given = part.get('partial_text')
         if isinstance(given, dict):
-            return {key: given[key] for key in ('wording', 'fields', 'seed') if key in given}
+            options = {key: given[key] for key in ('fields', 'seed') if key in given}
+            if given.get('wording') is not None:
+                # A file's content, not its name, decides whether what is kept on disk still counts.
+                phrases = load_wording(given['wording'])
+                options['wording'] = {name: {'as': role, 'phrase': words} for name, (role, words) in phrases.items()}
+            return options
     return {}
 
 

@@ -59,12 +59,9 @@ def make_conditions(partial: Mapping | None = None, lexicon: Mapping | str | Non
     fields = shared.get('fields') or [f'field {i + 1}' for i in range(MOST_FIELDS)]
     names = (*load_wording(shared.get('wording')), *fields, *AttributeWords(load_lexicon(lexicon)).names)
     for name in dict.fromkeys(names):
-        found.append(Condition(f'{WITHOUT}:{name}', f'without {name}', WITHOUT, _drop(shared, name)))
+        less = dict(partial_text=dict(shared, drop=name))
+        found.append(Condition(f'{WITHOUT}:{name}', f'without {name}', WITHOUT, less))
     return found
-
-
-def _drop(shared: Mapping, name: str) -> dict:
-    return dict(partial_text=dict(shared, drop=name))
 
 
 def select(conditions: Sequence[Condition], names: Iterable[str]) -> list[Condition]:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from mmseg_textseg.datasets.expressions import TemplateError, load_template
-from mmseg_textseg.datasets.expressions.attributes import Attributes, words_of
+from mmseg_textseg.datasets.expressions.attributes import Attributes, describe, words_of
 from mmseg_textseg.datasets.expressions.grammar import lesion_sentence
 from mmseg_textseg.datasets.expressions.lesions import label_mask, measure_lesions
-from mmseg_textseg.datasets.expressions.picture import picture_sentence, quadrant_density
+from mmseg_textseg.datasets.expressions.picture import _densest, picture_sentence, quadrant_density
 from mmseg_textseg.datasets.expressions.unique import (
     fits,
     fitting,
@@ -180,3 +180,34 @@ def test_quadrant_density_counts_only_the_organ():
     density = quadrant_density(mask, organ)
     assert density[:2].tolist() == [2, 2]
     assert density[2:].tolist() == [0, 0]
+
+
+def test_a_dark_core_with_a_bright_rim_is_not_isodense():
+    y, x = np.mgrid[:100, :100]
+    mask, core = (x - 50) ** 2 + (y - 50) ** 2 <= 20**2, (x - 50) ** 2 + (y - 50) ** 2 <= 14**2
+    image = np.where((x + y) % 2, 105.0, 95.0)
+    for inside, expected in ((100, frozenset({'isodense'})), (np.where(core, 80, 120), None)):
+        lesions = measure_lesions(label_mask(mask), np.where(mask, inside, image).astype(np.float32))
+        assert abs(lesions[0].contrast) < 0.6
+        assert describe(lesions, TEMPLATE)[0].words['density'] == expected
+
+
+@pytest.mark.parametrize(('side', 'smallest'), [(22, set()), (30, {'smallest'})])
+def test_the_smallest_is_so_by_diameter_too(side, smallest):
+    """A bar of 2 x 30, diameter 30.1, beside a square of far more area, whose diameter is 31.1 or 42.4."""
+    mask = np.zeros((100, 100), bool)
+    mask[10:12, 10:40] = mask[40 : 40 + side, 20 : 20 + side] = True
+    bar, _ = describe(measure_lesions(label_mask(mask)), TEMPLATE)
+    assert bar.superlatives & {'smallest', 'largest'} == smallest
+
+
+@pytest.mark.parametrize(('rows', 'where'), [(51, None), (56, 'upper left')])
+def test_the_densest_quadrant_is_so_by_a_twentieth(rows, where):
+    density = np.array([rows, 50, 20, 49]) / 42.5  # neither half is denser than the other in both
+    assert _densest(density) == where
+
+
+def test_size_is_said_where_no_diameter_is():
+    sized = Attributes({'size': frozenset({'large'}), 'shape': frozenset({'round'})}, {})
+    assert full_claim(sized, TEMPLATE, True) == dict(size='large', shape='round')
+    assert 'size' not in full_claim(lesion(size='large', shape='round'), TEMPLATE, True)

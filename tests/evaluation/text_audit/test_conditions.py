@@ -1,9 +1,10 @@
 """Conditions: their options, and their choice by name."""
 
 import pytest
+from mmengine.config import Config
 
 from mmseg_textseg.datasets.partial_text import PartialText
-from mmseg_textseg.evaluation.text_audit import AuditError, make_conditions, select
+from mmseg_textseg.evaluation.text_audit import AuditError, make_conditions, partial_options, select
 
 
 def test_shares_and_attributes_are_those_that_the_names_say():
@@ -26,6 +27,18 @@ def test_shares_and_attributes_are_those_that_the_names_say():
     named = make_conditions(partial=dict(fields=['state', 'place'], wording=dict(type='{}', grade='grade {}')))
     names = [condition.name for condition in named if condition.kind == 'without']
     assert names[:5] == ['without:type', 'without:grade', 'without:state', 'without:place', 'without:side']
+
+
+def test_the_configs_own_attributes_and_fields(tmp_path):
+    """Of a file the content counts, so that a changed one is another run."""
+    (tmp_path / 'wording.json').write_text('{"grade": "grade {}", "size": {"as": "adjective", "phrase": "{}"}}')
+    given = dict(keep=0.5, wording=str(tmp_path / 'wording.json'), fields=['state', 'place'])
+    cfg = Config(dict(test_dataloader=dict(dataset=dict(type='TextSegDataset', ann_file='x', partial_text=given))))
+    wording = {'grade': {'as': 'detail', 'phrase': 'grade {}'}, 'size': {'as': 'adjective', 'phrase': '{}'}}
+    assert partial_options(cfg, 'test') == dict(fields=['state', 'place'], wording=wording)
+    assert partial_options(cfg, 'val') == {}
+    names = [one.name for one in make_conditions(partial_options(cfg, 'test')) if one.kind == 'without']
+    assert names[:4] == ['without:grade', 'without:size', 'without:state', 'without:place']
 
 
 def test_choice_by_name():
