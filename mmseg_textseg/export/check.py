@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
+from scipy.special import expit
 from torch import Tensor
 
 from ..apis.config import innermost
@@ -123,7 +124,7 @@ def compare(
         batches = [list(range(len(samples))), *([i] for i in range(len(samples)) if len(samples) > 1)]
         for rows in batches if samples else ():
             batch = feed([samples[i] for i in rows])
-            made = run(batch)
+            made = expit(run(batch))
             difference = max(float(np.abs(made[k] - expected[i]).max()) for k, i in enumerate(rows))
             tokens = batch['token_ids'].shape[1] if 'token_ids' in batch else None
             found.append(dict(samples=name, batch=len(rows), tokens=tokens, max_difference=difference))

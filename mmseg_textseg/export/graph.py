@@ -43,7 +43,7 @@ class Signature:
 
 
 class MaskGraph(nn.Module):
-    """Raw pictures and token ids to the probability of the foreground.
+    """Raw pictures and token ids to the log odds of the foreground.
 
     The data preprocessor's work is inside: channel order, normalisation, padding. Everything is evaluated whole.
 
@@ -75,7 +75,8 @@ class MaskGraph(nn.Module):
             token_mask: (B, T) bool, True = a real token.
 
         Returns:
-            Probability of the foreground, (B, H, W) float32.
+            Log odds of the foreground, (B, H, W) float32. Their sigmoid is the probability; where the mask is wanted at
+            another size they are to be resized first, as the segmentor does.
         """
         model, head = self.model, self.model.decode_head
         x = image if self.takes_rgb else image[:, [2, 1, 0]]
@@ -89,10 +90,10 @@ class MaskGraph(nn.Module):
             maps = model.extract_feat(x, text)
         logits = head(maps, text=text) if uses_text(head) else head(maps)
         if logits.shape[1] == 2:
-            # softmax of two is the sigmoid of their difference, and resizing is linear.
+            # Softmax of two is the sigmoid of their difference, and resizing is linear.
             logits = logits[:, 1:] - logits[:, :1]
         logits = resize(logits, size=x.shape[2:], mode='bilinear', align_corners=head.align_corners)
-        return logits[:, 0, : image.shape[2], : image.shape[3]].sigmoid()
+        return logits[:, 0, : image.shape[2], : image.shape[3]]
 
     @property
     def threshold(self) -> float:

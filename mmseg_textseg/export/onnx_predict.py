@@ -26,7 +26,8 @@ def probabilities(picture: np.ndarray, sentences: list[str]) -> list[np.ndarray]
         encoded = Tokenizer.from_file(str(FOLDER / 'tokenizer.json')).encode_batch(sentences)
         feed['token_ids'] = np.array([e.ids for e in encoded], dtype=np.int64)
         feed['token_mask'] = np.array([e.attention_mask for e in encoded], dtype=bool)
-    return [cv2.resize(p, picture.shape[1::-1]) for p in SESSION.run(['probability'], feed)[0]]
+    logits = [cv2.resize(one, picture.shape[1::-1]) for one in SESSION.run(['logit'], feed)[0]]
+    return [0.5 + 0.5 * np.tanh(one / 2) for one in logits]  # the sigmoid, without overflow
 
 
 if __name__ == '__main__':

@@ -14,7 +14,7 @@ from .graph import ExportError, MaskGraph, Signature
 
 INPUTS = ('image', 'token_ids', 'token_mask')
 FILES = dict(onnx='model.onnx', torch='model.pt2')
-# Feed by name of input -> probability (B, H, W).
+# Arrays by name of input -> log odds (B, H, W).
 Run = Callable[[dict[str, np.ndarray]], np.ndarray]
 
 
@@ -86,7 +86,7 @@ def write_onnx(program: ExportedProgram, path: Path, opset: int | None = None) -
     Raises:
         ExportError: the exporter knows no such operator set, or not how to write an operator.
     """
-    names = dict(input_names=INPUTS[: len(program.graph_signature.user_inputs)], output_names=['probability'])
+    names = dict(input_names=INPUTS[: len(program.graph_signature.user_inputs)], output_names=['logit'])
     try:
         with torch.no_grad(), _quiet():
             made = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=opset, **names)
@@ -112,7 +112,7 @@ def _tidy(model) -> None:
             value.metadata_props.clear()
             if value not in model.graph.outputs:
                 value.shape = value.type = None
-    axes = dict(image=('batch', 3, 'height', 'width'), probability=('batch', 'height', 'width'))
+    axes = dict(image=('batch', 3, 'height', 'width'), logit=('batch', 'height', 'width'))
     for value in ends:
         value.metadata_props.clear()
         known = axes.get(value.name, ('batch', 'tokens'))
@@ -153,7 +153,7 @@ def open_onnx(path: Path, threads: int | None = None) -> Run:
         raise ExportError(
             f'onnxruntime {onnxruntime.__version__} cannot run what was written ({error}): a lower --opset may help'
         ) from error
-    return lambda feed: session.run(['probability'], feed)[0]
+    return lambda feed: session.run(['logit'], feed)[0]
 
 
 def open_torch(path: Path) -> Run:

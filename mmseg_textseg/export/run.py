@@ -37,9 +37,13 @@ KNOWN_STEPS = (
 )
 IMAGE = (
     'RGB, 0 to 255, not normalised: that is in the graph. Pictures are resized to image_size by bilinear interpolation '
-    "(OpenCV's INTER_LINEAR), the probability back to the picture's size likewise."
+    "(OpenCV's INTER_LINEAR)."
 )
 IDS = f'What {TOKENIZER} gives, special tokens included; shorter sentences of a batch are padded with any ids.'
+LOGIT = (
+    "Log odds of the foreground. Resize them to the picture's size (INTER_LINEAR), then take the sigmoid: a pixel is "
+    'foreground where that is above the threshold.'
+)
 MASK = 'True where a real token stands, False on padding.'
 
 
@@ -143,7 +147,7 @@ def _describe(
         model=about['model'],
         opset=about.get('opset'),
         inputs=inputs,
-        output=dict(probability=dict(dtype='float32', shape=['batch', *sides], content='of the foreground')),
+        output=dict(logit=dict(dtype='float32', shape=['batch', *sides], content=LOGIT)),
         image_size=[height, width],
         size_multiple=signature.multiple,
         threshold=graph.threshold,

@@ -79,6 +79,7 @@ MODELS_OF_TESTS = {
         ),
     ),
     'one-conv': (32, dict(type='EncoderDecoder', **ONE_CONV)),
+    'one-conv-text': (32, dict(ONE_CONV, text_encoder=BERT, backbone=dict(type='OneConvText', channels=4))),
 }
 
 
@@ -92,6 +93,20 @@ class OneConv(BaseModule):
 
     def forward(self, x):
         return (self.conv(x).relu(),)
+
+
+@MODELS.register_module()
+class OneConvText(OneConv):
+    """The same with a sentence."""
+
+    uses_text = True
+
+    def __init__(self, channels: int):
+        super().__init__(channels)
+        self.words = nn.Linear(16, channels)
+
+    def forward(self, x, text):
+        return (super().forward(x)[0] + self.words(text.pooled)[:, :, None, None],)
 
 
 @pytest.fixture(scope='session')

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from scipy.special import expit
 
 from mmseg_textseg.export.check import Sample, compare, feed, predict, random_samples
 from mmseg_textseg.export.graph import ExportError
@@ -42,13 +43,13 @@ def test_padding_never_matters(exported, name):
     """Neither its ids nor how much of it there is; nor do other pictures of the batch."""
     signature, run = exported(name).signature, open_onnx(exported(name).path, threads=1)
     (sample,) = random_samples(signature, VOCABULARY, 1)
-    alone = run(feed([sample]))[0]
+    alone = expit(run(feed([sample]))[0])
     for longer in ([0, 0, 0, 0], [7, 9, 11, 6, 8]):
         arrays = feed([sample, *random_samples(signature, VOCABULARY, 2)])
         ids = np.concatenate([sample.ids.numpy(), longer])
         arrays['token_ids'] = np.stack([ids, np.roll(ids, 1), ids])
         arrays['token_mask'] = np.arange(len(ids)) < np.array([[len(sample.ids)], [len(ids)], [2]])
-        assert np.abs(run(arrays)[0] - alone).max() < 5e-5
+        assert np.abs(expit(run(arrays)[0]) - alone).max() < 5e-5
 
 
 @pytest.mark.parametrize('name', EVERY)
@@ -65,7 +66,7 @@ def test_names_sizes_and_nothing_of_this_machine(exported, name):
         image=['batch', 3, *sides],
         token_ids=['batch', 'tokens'],
         token_mask=['batch', 'tokens'],
-        probability=['batch', *sides],
+        logit=['batch', *sides],
     )
     types = [value.type.tensor_type.elem_type for value in (*made.graph.input, *made.graph.output)]
     assert types == [onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.BOOL, onnx.TensorProto.FLOAT]
@@ -93,9 +94,8 @@ def test_sizes_of_lsms_are_free(exported):
 def test_the_operator_set(build, tmp_path):
     _, signature, graph = build('one-conv')
     program = trace(graph, signature)
-    for opset in (18, 21):
-        assert write_onnx(program, tmp_path / 'model.onnx', opset) == opset
-        assert onnx.load(tmp_path / 'model.onnx').opset_import[0].version == opset
+    assert write_onnx(program, tmp_path / 'model.onnx', 18) == 18
+    assert onnx.load(tmp_path / 'model.onnx').opset_import[0].version == 18
     with pytest.raises(ExportError, match=r'wrote operator set .*, not 99: leave --opset out'):
         write_onnx(program, tmp_path / 'model.onnx', 99)
 
@@ -115,7 +115,7 @@ numpy.save(sys.argv[3], made.numpy())
 
 @pytest.mark.slow
 def test_pt2_equals_the_segmentor_and_needs_torch_alone(build, tmp_path):
-    model, signature, graph = build('mptpn-attention')
+    model, signature, graph = build('one-conv-text')
     path = tmp_path / 'model.pt2'
     write_torch(trace(graph, signature), path)
     samples = random_samples(signature, VOCABULARY, 3)
@@ -125,7 +125,7 @@ def test_pt2_equals_the_segmentor_and_needs_torch_alone(build, tmp_path):
     command = [sys.executable, '-c', LOAD, path, tmp_path / 'arrays.npz', tmp_path / 'made.npy']
     subprocess.run(command, check=True, cwd=tmp_path)
     expected = np.stack([predict(model, sample) for sample in samples])
-    assert np.abs(np.load(tmp_path / 'made.npy') - expected).max() < 5e-5
+    assert np.abs(expit(np.load(tmp_path / 'made.npy')) - expected).max() < 5e-5
     content = path.read_bytes()
     assert str(ROOT).encode() not in content
     assert b'site-packages' not in content

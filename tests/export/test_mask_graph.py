@@ -19,7 +19,7 @@ def run(graph):
     return lambda arrays: graph(*(torch.from_numpy(arrays[name]) for name in INPUTS if name in arrays)).numpy()
 
 
-@pytest.mark.parametrize('name', ['lsms', 'mptpn', 'mptpn-attention', 'one-conv'])
+@pytest.mark.parametrize('name', ['lsms', 'mptpn', 'mptpn-attention', 'one-conv', 'one-conv-text'])
 def test_the_graph_says_what_the_segmentor_says(build, name):
     model, signature, graph = build(name)
     samples = random_samples(signature, 22 if signature.has_text else None, 3)
@@ -88,8 +88,8 @@ def test_what_is_fed():
 def test_a_difference_is_an_error(build):
     model, signature, graph = build('one-conv')
     groups = dict(random=random_samples(signature, None, 2))
-    compare(lambda arrays: run(graph)(arrays) + 9e-5, model, groups)
-    for wrong in (lambda p: p + 1.1e-4, lambda p: p * np.nan, lambda p: p[::-1]):
+    compare(lambda arrays: run(graph)(arrays) + 3e-4, model, groups)
+    for wrong in (lambda p: p + 5e-4, lambda p: p * np.nan, lambda p: p[::-1]):
         with pytest.raises(ExportError, match=r'differs from the segmentor by .* \(random, batch 2, tokens None\)'):
             compare(lambda arrays, wrong=wrong: wrong(run(graph)(arrays)), model, groups)
 
