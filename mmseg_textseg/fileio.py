@@ -1,5 +1,6 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, and what tells one from another."""
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,3 +45,14 @@ def write_png(path: Path, picture: np.ndarray) -> None:
         raise OSError(f'could not encode {path}')
     with whole_file(Path(path), 'wb') as file:
         file.write(data.tobytes())
+
+
+def sha256(path: str | os.PathLike) -> str | None:
+    """Of a file, in hexadecimal digits; None for one that is elsewhere (a URL)."""
+    if not os.path.isfile(path):
+        return None
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mmseg_textseg.fileio import whole_file, write_png
+from mmseg_textseg.fileio import sha256, whole_file, write_png
 
 
 @contextmanager
@@ -141,3 +141,10 @@ def test_a_png_that_cannot_be_written_leaves_what_was_there(tmp_path, noise):
     assert names(tmp_path) == ['a.png']
     with pytest.raises(OSError):
         write_png(path / 'b.png', noise)  # its folder is a file
+
+
+def test_sha256_of_a_file(tmp_path):
+    path = tmp_path / 'weights.pth'
+    path.write_bytes(b'abc')
+    assert sha256(str(path)) == 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+    assert sha256('https://example.org/weights.pth') is None

@@ -24,7 +24,7 @@ from mmseg_textseg.apis.cli import plain_errors, require
 from mmseg_textseg.datasets.medical import MedicalImageError
 from mmseg_textseg.datasets.text_lexicon import LexiconError, read_lexicon
 from mmseg_textseg.evaluation import EvaluationError
-from mmseg_textseg.fileio import whole_file
+from mmseg_textseg.fileio import sha256, whole_file
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -96,8 +96,8 @@ def run(args: argparse.Namespace) -> None:
         file.write(text_audit.draw(audit, title))
     info = dict(
         name=name,
-        config=dict(path=args.config, sha256=text_audit.sha256(args.config)),
-        checkpoint=dict(path=args.checkpoint, sha256=text_audit.sha256(args.checkpoint)),
+        config=dict(path=args.config, sha256=sha256(args.config)),
+        checkpoint=dict(path=args.checkpoint, sha256=sha256(args.checkpoint)),
         split=args.split,
         limit=args.limit,
         seed=args.seed,

@@ -28,6 +28,7 @@ from mmseg_textseg.apis.config import checkpoint_weights, find, innermost
 from mmseg_textseg.datasets.medical import MedicalImageError
 from mmseg_textseg.evaluation import PROTOCOLS, EvaluationError
 from mmseg_textseg.evaluation.boundaries import load_monai
+from mmseg_textseg.fileio import sha256
 from mmseg_textseg.models.layers import match_weights
 
 PACKING = ('PackTextSegInputs', 'PackSegInputs')
@@ -142,17 +143,6 @@ def keep_slice_views(pipeline: list) -> None:
                 one['meta_keys'] = tuple(dict.fromkeys([*keys, 'slice_view']))
             elif 'transforms' in one:
                 keep_slice_views(one['transforms'])
-
-
-def sha256(path: str) -> str | None:
-    """Of a file; None for one that is elsewhere."""
-    if not Path(path).is_file():
-        return None
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def versions(metric: ConfigDict) -> dict[str, str]:

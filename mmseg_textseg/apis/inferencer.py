@@ -15,6 +15,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from ..datasets.spacing import SPACING_COLUMNS
+from ..evaluation.overlap import foreground_probability
 from ..models.layers.strict_init import match_weights
 from ..models.segmentors import TextEncoderDecoder
 from .config import ConfigError, checkpoint_weights, innermost, load_config
@@ -250,9 +251,7 @@ def _same_picture(a: Query, b: Query) -> bool:
 
 
 def _read(result: SegDataSample, item: _Item, threshold: float | None) -> Prediction:
-    logits = result.seg_logits.data.float()
-    # One channel is a probability already: post-processing has applied the sigmoid.
-    probability = logits[0] if len(logits) == 1 else logits.softmax(0)[1:].sum(0)
+    probability = foreground_probability(result.seg_logits.data)
     mask = result.pred_sem_seg.data[0] != 0 if threshold is None else probability > threshold
     return Prediction(
         mask.cpu().numpy(), probability.cpu().numpy(), item.text, item.picture.shown, item.picture.spacing

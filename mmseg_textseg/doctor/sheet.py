@@ -5,7 +5,7 @@ import numpy as np
 from mmseg.registry import TRANSFORMS
 
 from ..visualization import caption, overlay
-from ..visualization.drawing import TRUTH
+from ..visualization.drawing import TRUTH, bgr_as_rgb
 from .examine import Examination
 
 CELL, WORDS, COLUMNS = 240, 84, 6
@@ -79,7 +79,7 @@ def _cell(examination: Examination, entry: int, remark: str) -> np.ndarray:
     number, path, which = rows.images[rows.image[entry]]
     loading = rows.loadings[number]
     item = TRANSFORMS.build(dict(loading.image)).transform(dict(img_path=path, attributes=dict(slice=which)))
-    image = _as_rgb(item['img'])
+    image = bgr_as_rgb(item['img'])
     scale = CELL / max(image.shape[:2])
     size = max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale))
     picture = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -104,15 +104,3 @@ def _cell(examination: Examination, entry: int, remark: str) -> np.ndarray:
     if remark:
         cv2.rectangle(cell, (1, 1), (CELL - 2, cell.shape[0] - 2), MARKED, 3)
     return cell
-
-
-def _as_rgb(image: np.ndarray) -> np.ndarray:
-    """What a loader gives (BGR or grey, any depth) as (H, W, 3) uint8 RGB."""
-    if image.dtype != np.uint8:
-        image = image.astype(np.float32)
-        low, high = float(image.min()), float(image.max())
-        image = ((image - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
-    if image.ndim == 2 or image.shape[2] != 3:
-        grey = image if image.ndim == 2 else image[..., 0]
-        return np.repeat(np.ascontiguousarray(grey)[..., None], 3, axis=2)
-    return np.ascontiguousarray(image[..., ::-1])

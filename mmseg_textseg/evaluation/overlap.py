@@ -111,13 +111,20 @@ def to_mask(data: Tensor) -> Tensor:
     return torch.as_tensor(data).squeeze(0).cpu()
 
 
+def foreground_probability(seg_logits: Tensor) -> Tensor:
+    """(C, H, W) of a prediction's ``seg_logits`` to (H, W): all classes but the first.
+
+    Of one channel, MMSegmentation's post-processing has made a probability already.
+    """
+    logits = seg_logits.float()
+    return logits[0] if len(logits) == 1 else logits.softmax(0)[1:].sum(0)
+
+
 def predicted_mask(sample: Mapping, threshold: float | None = None) -> Tensor:
     """Foreground that a model predicts, (H, W) on the CPU, non-zero is foreground.
 
     Args:
-        sample: as a segmentor gives it, with ``pred_sem_seg``, or ``seg_logits`` (C, H, W) if there is a threshold: one
-            channel is the foreground's probability (MMSegmentation's post-processing has applied the sigmoid), of
-            several the softmax is taken and the first is background.
+        sample: as a segmentor gives it, with ``pred_sem_seg``, or ``seg_logits`` (C, H, W) if there is a threshold.
         threshold: foreground is where its probability is larger; None takes the model's own decision.
 
     Raises:
@@ -129,6 +136,4 @@ def predicted_mask(sample: Mapping, threshold: float | None = None) -> Tensor:
         raise EvaluationError(
             f'no seg_logits for {sample.get("img_path")}: threshold={threshold} needs them; leave it None'
         )
-    logits = sample['seg_logits']['data'].float()
-    probability = logits[0] if len(logits) == 1 else logits.softmax(0)[1:].sum(0)
-    return (probability > threshold).cpu()
+    return (foreground_probability(sample['seg_logits']['data']) > threshold).cpu()

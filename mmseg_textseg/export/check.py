@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..apis.config import innermost
 from ..apis.preflight import find_missing
+from ..evaluation.overlap import foreground_probability
 from .graph import ExportError, Signature
 from .programs import Run
 
@@ -96,9 +97,7 @@ def predict(model: EncoderDecoder, sample: Sample) -> np.ndarray:
     if sample.ids is not None:
         made.set_data(dict(text_ids=sample.ids, text_mask=torch.ones_like(sample.ids, dtype=torch.bool)))
     result = model.test_step(dict(inputs=[sample.image], data_samples=[made]))[0]
-    scores = result.seg_logits.data
-    # One channel is a probability already: post-processing has applied the sigmoid.
-    return (scores[0] if len(scores) == 1 else scores.softmax(0)[1]).numpy()
+    return foreground_probability(result.seg_logits.data).numpy()
 
 
 def compare(

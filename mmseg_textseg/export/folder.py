@@ -1,6 +1,5 @@
 """Folders that are there whole or not at all."""
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -49,14 +48,3 @@ def whole_folder(out: Path) -> Iterator[Path]:
             file.replace(out / file.name)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def sha256(path: str | os.PathLike) -> str | None:
-    """Of a file; None for one that is elsewhere."""
-    if not os.path.isfile(path):
-        return None
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

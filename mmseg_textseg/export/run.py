@@ -14,11 +14,12 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import DATASETS, MODELS
 
 from ..apis.config import checkpoint_weights, innermost
+from ..fileio import sha256
 from ..models.layers import match_weights
 from ..tokenization import load_tokenizer
 from ..version import __version__
 from .check import TOLERANCE, Sample, compare, random_samples, real_samples
-from .folder import ABOUT, SCRIPT, TOKENIZER, check_folder, sha256, whole_folder
+from .folder import ABOUT, SCRIPT, TOKENIZER, check_folder, whole_folder
 from .graph import MaskGraph, Signature, read_signature
 from .programs import FILES, check_libraries, open_onnx, open_torch, trace, write_onnx, write_torch
 from .tokenizer import write_tokenizer

@@ -82,6 +82,11 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
     return np.repeat(image[..., None], 3, axis=2) if image.ndim == 2 else np.ascontiguousarray(image).copy()
 
 
+def bgr_as_rgb(image: np.ndarray) -> np.ndarray:
+    """What a loading transform gives, (H, W, 3) BGR or (H, W), as (H, W, 3) uint8 RGB."""
+    return as_rgb(image[..., ::-1] if image.ndim == 3 and image.shape[2] == 3 else image)
+
+
 def caption(text: str, width: int, size: int = 14, height: int | None = None) -> np.ndarray:
     """Text as a picture, black on white, wrapped.
 

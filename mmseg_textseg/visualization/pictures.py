@@ -7,7 +7,7 @@ from mmcv.transforms import BaseTransform, LoadAnnotations
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
-from .drawing import as_rgb
+from .drawing import as_rgb, bgr_as_rgb
 
 
 def image_loader(dataset: Dataset) -> Callable[[dict], dict]:
@@ -54,8 +54,7 @@ def load_picture(sample: SegDataSample, loader: Callable[[dict], dict]) -> np.nd
         loader: of :func:`image_loader`; gives BGR, as the loading transforms of mmcv and ours do.
     """
     known = {key: sample.metainfo[key] for key in ('img_path', 'attributes') if key in sample.metainfo}
-    image = loader({**known})['img']
-    return as_rgb(image[..., ::-1] if image.ndim == 3 and image.shape[2] == 3 else image)
+    return bgr_as_rgb(loader({**known})['img'])
 
 
 def network_picture(packed: dict, channel_order: str = 'bgr') -> np.ndarray:

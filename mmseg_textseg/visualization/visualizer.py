@@ -9,6 +9,7 @@ from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 from torch import Tensor
 
+from ..evaluation.overlap import foreground_probability
 from .panel import panel
 
 
@@ -92,15 +93,6 @@ class TextSegVisualizer(SegLocalVisualizer):
             mmcv.imwrite(mmcv.rgb2bgr(drawn), out_file)
         else:
             self.add_image(name, drawn, step)
-
-
-def foreground_probability(seg_logits: Tensor) -> Tensor:
-    """(C, H, W) of a prediction's ``seg_logits`` to (H, W): all classes but the first.
-
-    Of one channel, post-processing has made a probability already.
-    """
-    logits = seg_logits.float()
-    return logits[0] if len(logits) == 1 else logits.softmax(0)[1:].sum(0)
 
 
 def _plane(data: Tensor | np.ndarray) -> np.ndarray:

@@ -125,13 +125,6 @@ def test_test_time_augmentation_that_cannot_be(tool, cfg):
         tool.use_tta(cfg, [], 'c.py')
 
 
-def test_sha256_of_a_file(tool, tmp_path):
-    path = tmp_path / 'weights.pth'
-    path.write_bytes(b'abc')
-    assert tool.sha256(str(path)) == 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
-    assert tool.sha256('https://example.org/weights.pth') is None
-
-
 @pytest.mark.slow  # importing MONAI
 def test_versions_name_monai_where_it_measured(tool):
     usual = {'python', 'torch', 'mmengine', 'mmcv', 'mmseg', 'mmseg_textseg', 'numpy'}

@@ -10,8 +10,8 @@ from mmengine.visualization import BaseVisBackend, Visualizer
 from mmseg.registry import HOOKS, VISBACKENDS, VISUALIZERS
 from mmseg.structures import SegDataSample
 
+from mmseg_textseg.evaluation.overlap import foreground_probability
 from mmseg_textseg.visualization import TextSegVisualizer, panel
-from mmseg_textseg.visualization.visualizer import foreground_probability
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,6 @@
 """Is the text used, and how: one model under changed sentences (``tools/audit_text.py``). Needs the extra ``eval``."""
 
-from .audit import Audit, AuditOptions, audit_text, partial_options, sha256
+from .audit import Audit, AuditOptions, audit_text, partial_options
 from .conditions import AuditError, Condition, make_conditions, select
 from .effects import Effect, Followed
 from .plot import draw
@@ -22,7 +22,6 @@ __all__ = [
     'make_conditions',
     'partial_options',
     'select',
-    'sha256',
     'verdict',
     'write_items',
 ]

@@ -17,6 +17,7 @@ from mmseg.registry import DATASETS, MODELS
 from ...apis.config import checkpoint_weights, find, innermost
 from ...datasets import TextSegDataset
 from ...datasets.partial_wording import load_wording
+from ...fileio import sha256
 from ...models.layers import match_weights
 from ...tokenization import load_tokenizer
 from ...version import __version__
@@ -252,15 +253,6 @@ class _Run:
             ignore_index=metric.get('ignore_index', 255),
             threshold=metric.get('threshold'),
         )
-
-
-def sha256(path: str | Path) -> str:
-    """Of a file, read in pieces."""
-    digest = hashlib.sha256()
-    with Path(path).open('rb') as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _summary(
