@@ -1,4 +1,4 @@
-"""A tiny phantom, a config of a tiny model on it, and a tiny BERT in a folder."""
+"""An inferencer on the tiny model, and a tiny BERT in a folder."""
 
 import pytest
 
