@@ -25,7 +25,9 @@ model = dict(
         align_corners=False,
         loss_decode=[
             dict(type='CrossEntropyLoss', loss_name='loss_ce'),
-            dict(type='DiceLoss', loss_name='loss_dice'),
+            # Of the foreground alone: over both classes together the background decides, and a rare or uncertain
+            # foreground is never marked.
+            dict(type='DiceLoss', use_sigmoid=False, ignore_index=0),
         ],
     ),
     train_cfg=dict(),
