@@ -12,9 +12,10 @@ _base_ = [
     '../default_runtime.py',
 ]
 randomness = dict(seed=0)
+widths = [32, 64, 160, 256]
 model = dict(
     backbone=dict(arch='tiny', init_cfg=None),
-    decode_head=dict(in_channels=[64, 160, 256], ham_channels=256, rank=16),
+    decode_head=dict(in_channels=widths[1:], ham_channels=256, rank=16),
 )
 max_epochs = 28
 optim_wrapper = dict(

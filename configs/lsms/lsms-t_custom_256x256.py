@@ -5,6 +5,7 @@ _base_ = ['../_base_/models/lsms.py', '../_base_/schedules/lsms_100e.py', '../de
 data_root = 'data/mine'
 vocabulary = dict(build_from=f'{data_root}/train.csv')
 text_channels = 128
+widths = [32, 64, 160, 256]
 size = (256, 256)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -51,7 +52,7 @@ model = dict(
         arch=dict(hidden_size=text_channels, num_hidden_layers=2, num_attention_heads=4, intermediate_size=512),
     ),
     backbone=dict(arch='tiny', text_channels=text_channels, init_cfg=None),
-    decode_head=dict(in_channels=[64, 160, 256], ham_channels=256, rank=16, text_channels=text_channels),
+    decode_head=dict(in_channels=widths[1:], ham_channels=256, rank=16, text_channels=text_channels),
 )
 optim_wrapper = dict(optimizer=dict(lr=5e-4), clip_grad=dict(max_norm=5.0))
 randomness = dict(seed=0)

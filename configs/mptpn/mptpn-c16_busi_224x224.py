@@ -10,9 +10,10 @@ _base_ = [
 randomness = dict(seed=0)
 size = (224, 224)
 num_text_tokens = 48
+widths = [16, 32, 64]
 model = dict(
-    backbone=dict(base_channels=16, num_text_tokens=num_text_tokens, init_cfg=None),
-    decode_head=dict(in_channels=[16, 32, 64]),
+    backbone=dict(base_channels=widths[0], num_text_tokens=num_text_tokens, init_cfg=None),
+    decode_head=dict(in_channels=widths),
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -11,6 +11,7 @@ _base_ = [
     '../default_runtime.py',
 ]
 text_channels = 128
+widths = [24, 48, 96, 128]
 model = dict(
     text_encoder=dict(
         pretrained=None,
@@ -18,13 +19,13 @@ model = dict(
         arch=dict(hidden_size=text_channels, num_hidden_layers=2, num_attention_heads=4, intermediate_size=256),
     ),
     backbone=dict(
-        arch=dict(_delete_=True, widths=(24, 48, 96, 128), depths=(2, 2, 2, 2), mlp_ratios=(4, 4, 4, 4)),
+        arch=dict(_delete_=True, widths=widths, depths=(2, 2, 2, 2), mlp_ratios=(4, 4, 4, 4)),
         text_channels=text_channels,
         drop_path_rate=0.0,
         init_cfg=None,
     ),
     decode_head=dict(
-        in_channels=[48, 96, 128],
+        in_channels=widths[1:],
         ham_channels=128,
         channels=64,
         rank=16,

@@ -9,6 +9,7 @@ _base_ = [
     '../default_runtime.py',
 ]
 text_channels = 128
+widths = [8, 16, 32]
 stage1 = 'work_dirs/ppe-simsiam-c8_phantom_96x96/iter_120.pth'
 model = dict(
     text_encoder=dict(
@@ -19,7 +20,7 @@ model = dict(
         init_cfg=dict(type='StrictPretrained', checkpoint=stage1, prefix='text_encoder.'),
     ),
     backbone=dict(
-        base_channels=8,
+        base_channels=widths[0],
         num_heads=4,
         patch_size=8,
         img_size=96,
@@ -27,7 +28,7 @@ model = dict(
         num_text_tokens=12,
         init_cfg=dict(checkpoint=stage1),
     ),
-    decode_head=dict(in_channels=[8, 16, 32]),
+    decode_head=dict(in_channels=widths),
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),

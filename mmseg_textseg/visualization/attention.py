@@ -72,7 +72,8 @@ def record_attention(model: nn.Module) -> Iterator[list[Pass]]:
 
 
 def _watch_svla(encoder: SVLAEncoder, passes: list[Pass]) -> list:
-    stages = [getattr(encoder, f'block{i}') for i in range(1, len(encoder.out_channels) + 1)]
+    numbers = [i + 1 for i in encoder.out_indices]
+    stages = [getattr(encoder, f'block{i}') for i in numbers]
     weights: list[list[Tensor]] = [[] for _ in stages]
 
     def watch(kept: list[Tensor]) -> Callable:
@@ -87,7 +88,7 @@ def _watch_svla(encoder: SVLAEncoder, passes: list[Pass]) -> list:
     def close(_: nn.Module, inputs: tuple, maps: Sequence[Tensor]) -> None:
         recorded = [
             StageAttention(f'stage {i}', torch.stack(kept).mean(0), m.norm(dim=1))
-            for i, (kept, m) in enumerate(zip(weights, maps, strict=True), 1)
+            for i, kept, m in zip(numbers, weights, maps, strict=True)
         ]
         passes.append(Pass(tuple(inputs[0].shape[2:]), recorded))
         for kept in weights:

@@ -35,8 +35,11 @@ def parameters(module, name):
     return state[f'{name}.weight'], state[f'{name}.bias']
 
 
-def svla_reference(svla, x, text, kernels=(7, 11, 21), scale=C_TEXT**0.5):
-    """Eq. 4-10; ``text`` None leaves Att_L out. Padding is left out by indexing, not by masking."""
+def svla_reference(svla, x, text, kernels=(7, 11, 21), scale=C_TEXT**0.5, pixel_map=True, gate=False):
+    """Eq. 4-10; ``text`` None leaves Att_L out. Padding is left out by indexing, not by masking.
+
+    Without ``pixel_map`` eq. 9 ends before its product; ``gate`` is SLViT's: two matrices, no bias.
+    """
     out = []
     for b, image in enumerate(x):
         pre = depthwise(image, *parameters(svla, 'conv0'))  # eq. 4
@@ -49,12 +52,19 @@ def svla_reference(svla, x, text, kernels=(7, 11, 21), scale=C_TEXT**0.5):
         if text is not None:
             tokens = text.tokens[b][text.mask[b]]  # (T, C_l)
             v1 = instance_norm(pointwise(pre, *parameters(svla, 'language.v1.0'))).flatten(1)  # (C, N)
-            v2 = instance_norm(pointwise(pre, *parameters(svla, 'language.v2.0')))
             (w1, b1), (w2, b2) = parameters(svla, 'language.l1'), parameters(svla, 'language.l2')
             l1, l2 = (tokens @ w1.T + b1).T, (tokens @ w2.T + b2).T  # (C, T)
             words = torch.softmax(v1.T @ l1 / scale, dim=1) @ l2.T if len(tokens) else torch.zeros_like(v1.T)
             words = words.T.reshape(image.shape)
-            total = total + instance_norm(pointwise(words, *parameters(svla, 'language.out.0'))) * v2  # eq. 9
+            words = instance_norm(pointwise(words, *parameters(svla, 'language.out.0')))
+            if gate:
+                inner, outer = (dict(svla.named_parameters())[f'language.gate.{i}.weight'] for i in (0, 2))
+                hidden = torch.einsum('oc,chw->ohw', inner[:, :, 0, 0], words)
+                passed = torch.einsum('oc,chw->ohw', outer[:, :, 0, 0], hidden * (hidden > 0))
+                words = words * (1 - 2 / (torch.exp(2 * passed) + 1))  # tanh
+            if pixel_map:
+                words = words * instance_norm(pointwise(pre, *parameters(svla, 'language.v2.0')))  # eq. 9
+            total = total + words
         out.append(pointwise(total, *parameters(svla, 'conv3')) * image)  # eq. 10
     return torch.stack(out)
 
@@ -65,6 +75,11 @@ def make(randomise, text_channels=C_TEXT, **kwargs):
 
 def image(batch=2, height=5, width=7):
     return torch.randn(batch, C, height, width, dtype=torch.float64)
+
+
+# How the words join the sum: as printed, without the Pixel-Map, as in SLViT, and a gate beside the Pixel-Map.
+FUSIONS = [dict(), dict(pixel_map=False), dict(pixel_map=False, gate=True), dict(gate=True)]
+fusions = pytest.mark.parametrize('fusion', FUSIONS, ids=['printed', 'no-pixel-map', 'gate', 'gate-and-pixel-map'])
 
 
 @pytest.mark.parametrize('kernels', [(7, 11, 21), (5,), (3, 21)])
@@ -82,6 +97,33 @@ def test_svla_value_and_gradients(randomise, make_text, kernels, scale):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
 
 
+@fusions
+def test_fusion_value_and_gradients(randomise, make_text, fusion):
+    svla = make(randomise, **fusion)
+    text, x = make_text((4, 2), C_TEXT, dtype=torch.float64, requires_grad=True), image().requires_grad_()
+    ours, theirs = svla(x, text), svla_reference(svla, x, text, **fusion)
+    torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9)
+    named = dict(svla.named_parameters())
+    assert any('.v2.' in name for name in named) == fusion.get('pixel_map', True)
+    assert sum('.gate.' in name for name in named) == (2 if fusion.get('gate') else 0)
+    inputs, seed = [x, text.tokens, *named.values()], torch.randn_like(x)
+    for a, b in zip(*(torch.autograd.grad(y, inputs, seed) for y in (ours, theirs)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-8)
+
+
+def test_fusions_differ(randomise, make_text):
+    text, x = make_text((4, 2), C_TEXT, dtype=torch.float64), image()
+    whole = make(randomise, gate=True)
+    seen = []
+    for fusion in FUSIONS:
+        svla = SVLA(C, C_TEXT, **fusion).double()
+        left = svla.load_state_dict(whole.state_dict(), strict=False)
+        assert not left.missing_keys
+        seen.append(svla(x, text))
+    for i, a in enumerate(seen):
+        assert all((a - b).abs().mean() > 0.01 * a.abs().mean() for b in seen[:i])
+
+
 def test_the_two_scales_differ(randomise, make_text):
     text, x = make_text((4, 2), C_TEXT, dtype=torch.float64), image()
     a, b = make(randomise), make(randomise, language_scale='visual')
@@ -97,9 +139,10 @@ def test_word_weights_sum_to_one_over_real_tokens_only(randomise, make_text):
     assert weights.masked_select(~text.mask[:, None].expand_as(weights)).eq(0).all()
 
 
+@fusions
 @pytest.mark.parametrize('garbage', [1.0, 1e4, -1e4])
-def test_padding_never_matters(randomise, make_text, garbage):
-    svla, x = make(randomise), image()
+def test_padding_never_matters(randomise, make_text, garbage, fusion):
+    svla, x = make(randomise, **fusion), image()
     text = make_text((4, 2), C_TEXT, dtype=torch.float64)
     junk = garbage * torch.randn(2, 6, C_TEXT, dtype=torch.float64)
     tokens = torch.where(text.mask[..., None], text.tokens, junk[:, :4])
@@ -113,10 +156,11 @@ def test_order_of_words_is_the_text_encoders_affair(randomise, make_text):
     torch.testing.assert_close(svla(x, turned), svla(x, text), rtol=1e-9, atol=1e-9)
 
 
+@fusions
 @pytest.mark.parametrize('dtype', [torch.float32, torch.float64, torch.bfloat16])
-def test_a_sentence_without_tokens_adds_nothing(randomise, make_text, dtype):
-    """Zero attention leaves w_f's bias, which the instance norm takes off again."""
-    svla = make(randomise).to(dtype)
+def test_a_sentence_without_tokens_adds_nothing(randomise, make_text, dtype, fusion):
+    """Zero attention leaves w_f's bias, which the instance norm takes off again; the gate of nothing is nothing."""
+    svla = make(randomise, **fusion).to(dtype)
     plain = SVLA(C, None).to(dtype)
     plain.load_state_dict({k: v for k, v in svla.state_dict().items() if 'language' not in k}, strict=True)
     x = image().to(dtype).requires_grad_()
@@ -129,8 +173,9 @@ def test_a_sentence_without_tokens_adds_nothing(randomise, make_text, dtype):
         assert gradient.isfinite().all()
 
 
-def test_one_sentence_without_tokens_does_not_touch_its_neighbour(randomise, make_text):
-    svla, x, text = make(randomise), image(), make_text((4, 0), C_TEXT, dtype=torch.float64)
+@fusions
+def test_one_sentence_without_tokens_does_not_touch_its_neighbour(randomise, make_text, fusion):
+    svla, x, text = make(randomise, **fusion), image(), make_text((4, 0), C_TEXT, dtype=torch.float64)
     alone = TextFeatures(text.tokens[:1], text.mask[:1], text.pooled[:1])
     torch.testing.assert_close(svla(x, text)[:1], svla(x[:1], alone), rtol=1e-10, atol=1e-10)
     assert svla(x, text).isfinite().all()

@@ -285,10 +285,16 @@ BAD = [
     (dict(norm_position='middle'), "'pre' or 'post'"),
     (dict(language_scale='words'), "'text' or 'visual'"),
     (dict(kernel_sizes=(4,)), 'odd'),
+    (dict(fusion='add'), "'svla' or 'gate'"),
+    (dict(out_indices=()), 'at least one'),
+    (dict(out_indices=(1, 0)), 'ascending'),
+    (dict(out_indices=(0, 0)), 'ascending'),
+    (dict(out_indices=(2, 4)), '0 to 3'),
+    (dict(out_indices=(-1,)), '0 to 3'),
 ]
 
 
-@pytest.mark.parametrize(('change', 'message'), BAD, ids=[str(next(iter(b[0].values())))[:20] for b in BAD])
+@pytest.mark.parametrize(('change', 'message'), BAD, ids=[str(b[0])[5:30] for b in BAD])
 def test_bad_options(tiny_arch, change, message):
     with pytest.raises(ValueError, match=message):
         SVLAEncoder(**{'arch': tiny_arch, 'text_channels': 8, **change})

@@ -96,6 +96,21 @@ def test_weights_of_words_sum_to_one_and_padding_gets_none(svla, ppe, make_text)
             assert stage.weights.ge(0).all()
 
 
+def test_stages_that_are_not_returned_are_left_out(svla, tiny_arch, make_text):
+    arch = {**tiny_arch, 'depths': (2, 1, 1, 2)}
+    some = SVLAEncoder(arch, text_channels=C_TEXT, out_indices=(0, 2)).eval()
+    assert not some.load_state_dict(svla.state_dict(), strict=False).missing_keys
+    x, text, seen = torch.randn(2, 3, 32, 20), make_text((5, 3)), {}
+    for model in (svla, some):
+        with record_attention(model) as passes:
+            model(x, text=text)
+        seen[model] = {stage.name: stage for stage in passes[0].stages}
+    assert list(seen[some]) == ['stage 1', 'stage 3']
+    for name, stage in seen[some].items():
+        assert torch.equal(stage.weights, seen[svla][name].weights)
+        assert torch.equal(stage.features, seen[svla][name].features)
+
+
 def branch_inputs(model: nn.Module, x, text) -> dict[LanguageBranch, tuple]:
     """What every language branch is given."""
     seen = {}

@@ -1,5 +1,6 @@
 # LSMS (arXiv 2408.17347), base size: SVLA encoder, full-scale decoder, BERT trained with the rest.
 text_channels = 768
+widths = [64, 128, 320, 512]  # of the encoder's stages; configs that inherit read it: _base_.widths
 model = dict(
     type='TextEncoderDecoder',
     data_preprocessor=dict(
@@ -24,7 +25,7 @@ model = dict(
     ),
     decode_head=dict(
         type='FullScaleHead',
-        in_channels=[128, 320, 512],
+        in_channels=widths[1:],
         in_index=[1, 2, 3],
         align_to=0,
         ham_channels=768,

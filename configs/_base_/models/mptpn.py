@@ -1,5 +1,6 @@
 # MPTPN (Han et al. 2023), stage 2: PPE with stage 1's weights, MSFF and UpAttention, BERT frozen.
 text_channels = 768
+widths = [64, 128, 256]  # of the encoder's maps; configs that inherit read it: _base_.widths
 model = dict(
     type='TextEncoderDecoder',
     data_preprocessor=dict(
@@ -15,7 +16,7 @@ model = dict(
     text_encoder=dict(type='BertTextEncoder', pretrained='bert-base-uncased', frozen=True),
     backbone=dict(
         type='PPE',
-        base_channels=64,
+        base_channels=widths[0],
         img_size=224,
         text_channels=text_channels,
         num_text_tokens=24,
@@ -27,7 +28,7 @@ model = dict(
     ),
     decode_head=dict(
         type='MSFFUpAttentionHead',
-        in_channels=[64, 128, 256],
+        in_channels=widths,
         num_classes=2,
         out_channels=1,
         threshold=0.5,

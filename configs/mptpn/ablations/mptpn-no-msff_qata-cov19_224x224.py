@@ -2,5 +2,5 @@
 #   python tools/train.py configs/mptpn/ablations/mptpn-no-msff_qata-cov19_224x224.py
 # Paper (QaTa-COV19): Dice, mIoU, Acc 84.72, 73.78, 87.34; the whole model 91.53, 85.67, 95.01.
 # Not run here: the data are not at hand.
-_base_ = ['../mptpn_qata-cov19_224x224.py']
-model = dict(decode_head=dict(type='UpAttentionHead', in_channels=[64, 128, 256]))
+_base_ = '../mptpn_qata-cov19_224x224.py'
+model = dict(decode_head=dict(type='UpAttentionHead'))

@@ -2,15 +2,15 @@
 #   python tools/train.py configs/mptpn/ablations/mptpn-no-upattention_qata-cov19_224x224.py
 # Paper (QaTa-COV19): Dice, mIoU, Acc 91.19, 84.07, 93.77; the whole model 91.53, 85.67, 95.01.
 # Not run here: the data are not at hand.
-_base_ = ['../mptpn_qata-cov19_224x224.py']
+_base_ = '../mptpn_qata-cov19_224x224.py'
 model = dict(
-    neck=dict(type='MSFF', in_channels=[64, 128, 256]),
+    neck=dict(type='MSFF', in_channels=_base_.widths),
     decode_head=dict(
         type='FCNHead',
-        in_channels=[192, 384, 768],
+        in_channels=[3 * width for width in _base_.widths],
         in_index=[0, 1, 2],
         input_transform='resize_concat',
-        channels=192,
+        channels=3 * _base_.widths[0],
         num_convs=1,
         kernel_size=1,
         concat_input=False,

@@ -27,18 +27,32 @@ class LanguageBranch(nn.Module):
         text_channels: C_l of the tokens.
         scale: what the dot products are divided by: ``'text'`` sqrt(C_l) as printed in eq. 8,
             ``'visual'`` sqrt(C) as in the precursor SLViT.
+        pixel_map: False leaves the product with w_v2(V_pre) out of eq. 9 (Table III b, no "PM").
+        gate: True lets a gate decide channel by channel, pixel by pixel, how much of the words goes on, as in
+            SLViT (Ouyang et al., IJCAI 2023) and LAVT before it: A becomes tanh(W_2 relu(W_1 A)) * A.
     """
 
-    def __init__(self, channels: int, text_channels: int, scale: Literal['text', 'visual'] = 'text'):
+    def __init__(
+        self,
+        channels: int,
+        text_channels: int,
+        scale: Literal['text', 'visual'] = 'text',
+        pixel_map: bool = True,
+        gate: bool = False,
+    ):
         super().__init__()
         if scale not in ('text', 'visual'):
             raise ValueError(f"scale must be 'text' or 'visual', got {scale!r}")
         self.v1 = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm())
-        self.v2 = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm())
+        self.v2 = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm()) if pixel_map else None
         # A 1x1 convolution over tokens is a linear layer on their last dimension.
         self.l1 = nn.Linear(text_channels, channels)
         self.l2 = nn.Linear(text_channels, channels)
         self.out = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm())
+        self.gate = None
+        if gate:
+            inner, outer = (nn.Conv2d(channels, channels, 1, bias=False) for _ in range(2))
+            self.gate = nn.Sequential(inner, nn.ReLU(), outer, nn.Tanh())
         self.scale = 1 / math.sqrt(text_channels if scale == 'text' else channels)
 
     def attention(self, pre: Tensor, text: TextFeatures) -> Tensor:
@@ -54,8 +68,10 @@ class LanguageBranch(nn.Module):
     def forward(self, pre: Tensor, text: TextFeatures) -> Tensor:
         """(B, C, H, W) -> Att_L of the same shape."""
         words = torch.matmul(self.attention(pre, text), self.l2(text.tokens))  # (B, N, T) x (B, T, C) -> (B, N, C)
-        words = rearrange(words, 'b (h w) c -> b c h w', h=pre.shape[2])
-        return self.out(words) * self.v2(pre)  # the Pixel-Map, eq. 9
+        words = self.out(rearrange(words, 'b (h w) c -> b c h w', h=pre.shape[2]))
+        if self.gate is not None:
+            words = self.gate(words) * words
+        return words if self.v2 is None else words * self.v2(pre)  # the Pixel-Map, eq. 9
 
 
 class SVLA(MSCAAttention):
@@ -65,7 +81,7 @@ class SVLA(MSCAAttention):
         channels: C of the map.
         text_channels: C_l of the tokens; None builds no language branch.
         kernel_sizes: lengths d_j of the strip convolutions, one ConvUnit each.
-        language_scale: see :class:`LanguageBranch`.
+        language_scale, pixel_map, gate: see :class:`LanguageBranch`.
     """
 
     def __init__(
@@ -74,13 +90,17 @@ class SVLA(MSCAAttention):
         text_channels: int | None,
         kernel_sizes: Sequence[int] = (7, 11, 21),
         language_scale: Literal['text', 'visual'] = 'text',
+        pixel_map: bool = True,
+        gate: bool = False,
     ):
         even = [k for k in kernel_sizes if k % 2 == 0]
         if even or not kernel_sizes:
             raise ValueError(f'kernel_sizes must be odd and at least one, got {tuple(kernel_sizes)}')
         super().__init__(channels, [5, *([1, k] for k in kernel_sizes)], [2, *([0, k // 2] for k in kernel_sizes)])
         self.num_units = len(kernel_sizes)
-        self.language = None if text_channels is None else LanguageBranch(channels, text_channels, language_scale)
+        self.language = None
+        if text_channels is not None:
+            self.language = LanguageBranch(channels, text_channels, language_scale, pixel_map, gate)
 
     def forward(self, x: Tensor, text: TextFeatures | None = None) -> Tensor:
         """V (B, C, H, W) -> F_att of the same shape."""
@@ -110,6 +130,7 @@ class SVLABlock(MSCABlock):
         norm_position: ``'pre'`` or ``'post'``.
         language_scale: see :class:`LanguageBranch`.
         norm_cfg: norm layer of the block.
+        pixel_map, gate: see :class:`LanguageBranch`.
     """
 
     def __init__(
@@ -122,10 +143,12 @@ class SVLABlock(MSCABlock):
         norm_position: Literal['pre', 'post'],
         language_scale: Literal['text', 'visual'],
         norm_cfg: dict,
+        pixel_map: bool = True,
+        gate: bool = False,
     ):
         super().__init__(channels, mlp_ratio=mlp_ratio, drop_path=drop_path, norm_cfg=norm_cfg)
         self.norm_position = norm_position
-        svla = SVLA(channels, text_channels, kernel_sizes, language_scale)
+        svla = SVLA(channels, text_channels, kernel_sizes, language_scale, pixel_map, gate)
         if norm_position == 'pre':
             self.attn.spatial_gating_unit = svla
         else:
