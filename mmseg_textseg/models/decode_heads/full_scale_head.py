@@ -13,10 +13,11 @@ from torch import Tensor, nn
 
 from ..layers.nmf import NMF2d
 from ..text_features import TextFeatures
+from .text_fusion_mixin import TextFusionMixin
 
 
 @MODELS.register_module()
-class FullScaleHead(LightHamHead):
+class FullScaleHead(TextFusionMixin, LightHamHead):
     """Stages aligned to one size, concatenated, mixed by a light Hamburger, classified.
 
     Out = Seg(InterScale(Concat[P_i])), P_i = bilinear(F_i). The squeeze convolution is linear and acts
@@ -35,9 +36,10 @@ class FullScaleHead(LightHamHead):
         mlp_channels: width of a 1x1 convolution + norm + activation on each stage before the
             concatenation (Table III d, "MLP-Concat"); None for none.
         early_squeeze: False resizes first, as the equation is written.
-        text_channels: width of the text; needed with ``loss_contrast`` only.
-        loss_contrast: e.g. ``dict(type='VisionLanguageContrastiveLoss', loss_weight=0.125)``; None for
-            none, and then the head takes no text.
+        text_channels: width of the text; needed with ``text_fusion`` and ``loss_contrast`` only.
+        text_fusion: e.g. ``dict(type='CrossAttentionFusion')``, which brings text into each stage before all else,
+            behind a backbone that knows no text; None, as in the paper, for none.
+        loss_contrast: e.g. ``dict(type='VisionLanguageContrastiveLoss', loss_weight=0.125)``; None for none.
         **kwargs: of :class:`mmseg.models.decode_heads.LightHamHead`.
     """
 
@@ -56,6 +58,7 @@ class FullScaleHead(LightHamHead):
         mlp_channels: int | None = None,
         early_squeeze: bool = True,
         text_channels: int | None = None,
+        text_fusion: dict | None = None,
         loss_contrast: dict | None = None,
         norm_cfg: dict | None = dict(type='GN', num_groups=32, requires_grad=True),
         **kwargs,
@@ -84,18 +87,19 @@ class FullScaleHead(LightHamHead):
             self.hamburger.ham = NMF2d(ham_channels, rank, train_steps, eval_steps)
         else:
             self.hamburger = nn.Identity()
-        self.text_channels = text_channels if loss_contrast is not None else None
+        self._init_text_fusion(text_fusion, in_channels, self.in_index, text_channels)
         self.loss_contrast = None
         if loss_contrast is not None:
             if text_channels is None:
                 raise ValueError('FullScaleHead(loss_contrast=...) needs text_channels, the width of the text encoder')
             self.loss_contrast = MODELS.build(loss_contrast)
+            self.text_channels = text_channels
             self.text_proj = nn.Linear(text_channels, channels)
 
     @property
     def uses_text(self) -> bool:
-        """Whether ``loss`` needs ``text``; prediction never does."""
-        return self.loss_contrast is not None
+        """Whether calls need ``text``: all of them with ``text_fusion``, ``loss`` alone with ``loss_contrast``."""
+        return super().uses_text or self.loss_contrast is not None
 
     def _squeeze(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Concat, resize and 1x1 convolution in the cheaper order: (B, ham_channels, *size)."""
@@ -121,12 +125,8 @@ class FullScaleHead(LightHamHead):
         return self.align(self.hamburger(x))
 
     def forward(self, inputs: Sequence[Tensor], text: TextFeatures | None = None) -> Tensor:
-        """Logits (B, num_classes, H, W) at the size of map ``align_to``; ``text`` serves the loss only."""
-        return self.cls_seg(self.decode(inputs))
-
-    def predict(self, inputs: Sequence[Tensor], batch_img_metas: list[dict], test_cfg: ConfigType, text=None) -> Tensor:
-        """As :meth:`BaseDecodeHead.predict`."""
-        return super().predict(inputs, batch_img_metas, test_cfg)
+        """Logits (B, num_classes, H, W) at the size of map ``align_to``."""
+        return self.cls_seg(self.decode(self.fuse(inputs, text)))
 
     def loss(
         self,
@@ -138,9 +138,9 @@ class FullScaleHead(LightHamHead):
         """L = alpha L_con + L_seg (eq. 15); alpha is ``loss_contrast``'s weight.
 
         Raises:
-            ValueError: a contrastive loss is set and no text is given.
+            ValueError: a contrastive loss or a fusion is set and no text is given.
         """
-        features = self.decode(inputs)
+        features = self.decode(self.fuse(inputs, text))
         losses = self.loss_by_feat(self.cls_seg(features), batch_data_samples)
         if self.loss_contrast is not None:
             if text is None:

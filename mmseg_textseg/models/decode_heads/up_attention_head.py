@@ -4,20 +4,22 @@ from collections.abc import Sequence
 from typing import Literal
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from mmseg.utils import SampleList
 from torch import Tensor
 
 from ..layers.up_attention import UpAttention
 from ..necks.msff import MSFF
+from ..text_features import TextFeatures
+from .binary_accuracy import binary_accuracy
+from .text_fusion_mixin import TextFusionMixin
 
 
 @MODELS.register_module()
-class UpAttentionHead(BaseDecodeHead):
+class UpAttentionHead(TextFusionMixin, BaseDecodeHead):
     """Y = UpAttention(x1, UpAttention(x2, x3)), then a 1x1 convolution to one logit.
 
-    On any backbone or neck with three maps at strides s, 2s, 4s; text reaches it through them.
+    On any backbone or neck with three maps at strides s, 2s, 4s; text reaches it through them, or by ``text_fusion``.
 
     Args:
         in_channels: widths of the three maps, finest first.
@@ -27,6 +29,9 @@ class UpAttentionHead(BaseDecodeHead):
         out_channels: 1 with ``num_classes=2`` is a binary model with a sigmoid, as in the paper.
         threshold: of the foreground's probability, where ``out_channels`` is 1.
         loss_decode: eq. 11 by default.
+        text_channels: width of the text; needed with ``text_fusion`` only.
+        text_fusion: e.g. ``dict(type='LanguageFusion')``, which brings text into each map before all else, behind a
+            backbone that knows no text; None, as in the paper, for none.
         **kwargs: of :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`.
     """
 
@@ -44,6 +49,8 @@ class UpAttentionHead(BaseDecodeHead):
             dict(type='WeightedBCELoss', loss_weight=0.5),
             dict(type='WeightedDiceLoss', loss_weight=0.5),
         ),
+        text_channels: int | None = None,
+        text_fusion: dict | None = None,
         **kwargs,
     ):
         if len(in_channels) != 3 or len(in_index) != 3:
@@ -64,24 +71,25 @@ class UpAttentionHead(BaseDecodeHead):
         c1, c2, c3 = in_channels
         self.up32 = UpAttention(c3, c2, pool=pool, norm_cfg=norm_cfg)
         self.up21 = UpAttention(c2, c1, pool=pool, norm_cfg=norm_cfg)
+        self._init_text_fusion(text_fusion, in_channels, in_index, text_channels)
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+    def forward(self, inputs: Sequence[Tensor], text: TextFeatures | None = None) -> Tensor:
         """Logits (B, out_channels, H, W) at the size of the finest map."""
+        return self.decode(self.fuse(inputs, text))
+
+    def decode(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Logits of maps that hold the text already, or know none."""
         x1, x2, x3 = self._transform_inputs(inputs)
         return self.cls_seg(self.up21(self.up32(x3, x2), x1))
 
     def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict:
-        """As :class:`BaseDecodeHead`'s, whose ``acc_seg`` takes the largest of several logits and so, of one, always
-        the first class."""
+        """As :class:`BaseDecodeHead`'s, the accuracy of one logit mended."""
         losses = super().loss_by_feat(seg_logits, batch_data_samples)
         if self.out_channels == 1:
             truth = self._stack_batch_gt(batch_data_samples)
-            logits = resize(
-                seg_logits.detach(), size=truth.shape[2:], mode='bilinear', align_corners=self.align_corners
+            losses['acc_seg'] = binary_accuracy(
+                seg_logits, truth, self.threshold, self.ignore_index, self.align_corners
             )
-            right = (logits.sigmoid() > self.threshold) == (truth > 0)
-            valid = truth != self.ignore_index
-            losses['acc_seg'] = 100 * (right & valid).sum() / valid.sum().clamp(min=1)
         return losses
 
 
@@ -92,13 +100,21 @@ class MSFFUpAttentionHead(UpAttentionHead):
     Args:
         in_channels: widths of the backbone's three maps, finest first; C, 2C, 4C in the paper.
         in_index: which of the backbone's maps they are.
+        text_channels, text_fusion: as for :class:`UpAttentionHead`; text enters before MSFF.
         **kwargs: of :class:`UpAttentionHead`.
     """
 
-    def __init__(self, in_channels: Sequence[int] = (64, 128, 256), in_index: Sequence[int] = (0, 1, 2), **kwargs):
+    def __init__(
+        self,
+        in_channels: Sequence[int] = (64, 128, 256),
+        in_index: Sequence[int] = (0, 1, 2),
+        text_channels: int | None = None,
+        text_fusion: dict | None = None,
+        **kwargs,
+    ):
         super().__init__(in_channels=[3 * c for c in in_channels], in_index=(0, 1, 2), **kwargs)
         self.msff = MSFF(in_channels, in_index)
+        self._init_text_fusion(text_fusion, in_channels, in_index, text_channels)
 
-    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Logits (B, out_channels, H, W) at the size of the finest map."""
-        return super().forward(self.msff(inputs))
+    def decode(self, inputs: Sequence[Tensor]) -> Tensor:
+        return super().decode(self.msff(inputs))
