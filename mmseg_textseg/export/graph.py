@@ -125,8 +125,8 @@ def _check_model(model: EncoderDecoder, signature: Signature) -> None:
         return
     if getattr(model.backbone, 'num_text_tokens', None):
         raise ExportError(
-            f"PPE(token_mixing='conv') has an output for each patch of {model.backbone.img_size[0]} x "
-            f'{model.backbone.img_size[1]} images: leave --dynamic-size out'
+            f"{type(model.backbone).__name__}(token_mixing='conv') has an output for each patch of "
+            '{} x {} images: leave --dynamic-size out'.format(*model.backbone.img_size)
         )
     if (model.data_preprocessor.test_cfg or {}).get('size'):
         raise ExportError('data_preprocessor.test_cfg.size pads to one size: leave --dynamic-size out')

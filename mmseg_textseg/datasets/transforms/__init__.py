@@ -4,6 +4,7 @@ from .cropping import GuardedRandomCrop
 from .directions import RandomRightAngle, SwapDirectionWords
 from .evaluation_size import EvaluateAtNetworkSize
 from .formatting import PackTextSegInputs
+from .hide_mask import HideMask
 from .loading import LoadMask
 from .medical import LoadMedicalImage, LoadMedicalMask
 from .photometric import ColorJitter, GaussianBlur
@@ -16,6 +17,7 @@ __all__ = [
     'EvaluateAtNetworkSize',
     'GaussianBlur',
     'GuardedRandomCrop',
+    'HideMask',
     'LoadMask',
     'LoadMedicalImage',
     'LoadMedicalMask',

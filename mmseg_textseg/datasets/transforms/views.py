@@ -13,7 +13,7 @@ from .formatting import PackTextSegInputs
 
 # Parts of the names of transforms that move pixels: MMSegmentation's, mmcv's, and common ones of torchvision and of
 # albumentations, which Albu wraps.
-_MOVING = (
+MOVING = (
     *('affine', 'crop', 'elastic', 'flip', 'griddistortion', 'mosaic', 'opticaldistortion', 'pad', 'perspective'),
     *('rescale', 'resize', 'rot90', 'rotat', 'shear', 'testtimeaug', 'translat', 'transpose', 'warp'),
 )
@@ -50,8 +50,8 @@ class TwoViews(BaseTransform):
         scope = None if DefaultScope.get_current_instance() else 'mmseg'
         with DefaultScope.overwrite_default_scope(scope):
             self.transforms = Compose(transforms)
-        names = dict.fromkeys(_names(self.transforms))
-        moving = [name for name in names if any(part in name.lower() for part in _MOVING)]
+        names = dict.fromkeys(transform_names(self.transforms))
+        moving = [name for name in names if any(part in name.lower() for part in MOVING)]
         if moving:
             raise ValueError(
                 f'TwoViews: {", ".join(moving)} would move pixels, but both views share one caption, and captions tell '
@@ -116,7 +116,7 @@ class PackViews(PackTextSegInputs):
         return packed
 
 
-def _names(transform: object) -> Iterator[str]:
+def transform_names(transform: object) -> Iterator[str]:
     """Names of a transform, of its base classes and of all that it holds."""
     if isinstance(transform, (list, tuple)):
         held = transform
@@ -129,4 +129,4 @@ def _names(transform: object) -> Iterator[str]:
         yield from (kind.__name__ for kind in type(transform).__mro__)
         yield getattr(transform, '__name__', '')
     for one in held if isinstance(held, (list, tuple)) else (held,):
-        yield from _names(one)
+        yield from transform_names(one)
