@@ -10,10 +10,13 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from mmseg.models import EncoderDecoder
 
 from mmseg_textseg.apis import ConfigError, init_from, load_config
 from mmseg_textseg.apis.cli import add_common_arguments, apply_common, find_work_dir, plain_errors, require
+from mmseg_textseg.models import TextEncoderDecoder, check_mix
 
 
 def parse_args() -> argparse.Namespace:
@@ -59,6 +62,10 @@ def main() -> None:
         if args.amp:
             enable_amp(cfg)
         runner = Runner.from_cfg(cfg)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        # The stock class says nothing when it is built; ours does.
+        if isinstance(model, EncoderDecoder) and not isinstance(model, TextEncoderDecoder):
+            check_mix(model)
         try:
             runner.train()
         except AssertionError as error:

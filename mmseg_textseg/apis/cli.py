@@ -12,7 +12,7 @@ from mmengine.device import get_device
 
 from ..datasets import AnnotationError
 from ..engine import CollapseError
-from ..models import TextEncoderError, WeightsError
+from ..models import MixingError, TextEncoderError, WeightsError
 from ..tokenization import TokenizerError
 from .config import ConfigError
 from .preflight import find_missing, report
@@ -70,7 +70,16 @@ def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:
 
 
 # Errors that name what is wrong and how to mend it: a traceback would only hide that.
-PLAIN = (ConfigError, AnnotationError, CollapseError, TextEncoderError, TokenizerError, WeightsError, OSError)
+PLAIN = (
+    ConfigError,
+    AnnotationError,
+    CollapseError,
+    MixingError,
+    TextEncoderError,
+    TokenizerError,
+    WeightsError,
+    OSError,
+)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import socket
 
 import pytest
 import torch
+from mixing_parts import BERT, BN, GN, PPE, SENTENCES, SVLA, SWIN, TOKENIZER, TOKENS, WIDTH
 from mmengine.config import ConfigDict
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
@@ -12,42 +13,8 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from mmseg_textseg.tokenization import build_vocab, load_tokenizer
+from mmseg_textseg.tokenization import load_tokenizer
 
-SENTENCES = ('the bright square', 'the dark square left of it')  # 5 and 8 tokens
-TOKENIZER = dict(vocab=build_vocab(SENTENCES))
-TOKENS = 10
-WIDTH = 16
-GN = dict(type='GN', num_groups=4, requires_grad=True)
-BN = dict(type='BN', requires_grad=True)
-
-BERT = dict(
-    type='BertTextEncoder',
-    pretrained=None,
-    tokenizer=TOKENIZER,
-    arch=dict(
-        hidden_size=WIDTH,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-    ),
-)
-SVLA = dict(
-    type='SVLAEncoder',
-    arch=dict(widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratios=(2, 2, 2, 2)),
-    text_channels=WIDTH,
-)
-PPE = dict(
-    type='PPE',
-    base_channels=8,
-    img_size=32,
-    text_channels=WIDTH,
-    num_text_tokens=TOKENS,
-    patch_size=8,
-    num_heads=2,
-    mlp_ratio=2,
-)
 RESNET = dict(
     type='ResNetV1c',
     depth=18,
@@ -81,6 +48,9 @@ FCN = dict(
     num_classes=2,
     norm_cfg=GN,
 )
+LAVT = dict(type='LAVTSwin', text_channels=WIDTH, **SWIN)
+LVIT = {**PPE, 'type': 'LViT'}
+LVIT_HEAD = dict(type='LViTHead', in_channels=(8, 16, 32, 64, 64))
 FREE = dict(text_channels=None)
 
 # name -> size of image, side of the slide window, parts.
@@ -115,11 +85,67 @@ CASES = {
     'svla-msff-up-attention': (
         64,
         48,
-        dict(text_encoder=BERT, backbone=SVLA, decode_head={**MSFF_HEAD, 'in_channels': (8, 16, 24)}),
+        dict(
+            text_encoder=BERT,
+            backbone={**SVLA, 'out_indices': (0, 1, 2)},
+            decode_head={**MSFF_HEAD, 'in_channels': (8, 16, 24)},
+        ),
     ),
+    'svla-single-stage': (
+        64,
+        48,
+        dict(
+            text_encoder=BERT,
+            backbone=SVLA,
+            decode_head=dict(
+                type='SingleStageHead',
+                in_channels=32,
+                text_channels=WIDTH,
+                loss_contrast=dict(type='VisionLanguageContrastiveLoss', loss_weight=0.125),
+            ),
+        ),
+    ),
+    'resnet-full-scale': (
+        64,
+        48,
+        dict(
+            text_encoder=BERT,
+            backbone=RESNET,
+            decode_head={
+                **FULL_SCALE,
+                'in_channels': (8, 16, 32),
+                'in_index': (0, 1, 2),
+                'text_fusion': dict(type='LanguageFusion'),
+            },
+        ),
+    ),
+    'resnet-text-neck-fcn': (
+        64,
+        48,
+        dict(
+            text_encoder=BERT,
+            backbone=RESNET,
+            neck=dict(
+                type='TextFusionNeck',
+                in_channels=(8, 16, 32),
+                text_channels=WIDTH,
+                fusion=dict(type='CrossAttentionFusion', num_heads=2),
+            ),
+            decode_head=FCN,
+        ),
+    ),
+    'lavt': (
+        64,
+        48,
+        dict(
+            text_encoder=BERT,
+            backbone=LAVT,
+            decode_head=dict(type='LAVTHead', in_channels=(8, 16, 32, 64), channels=8),
+        ),
+    ),
+    'lvit': (32, 32, dict(text_encoder=BERT, backbone=LVIT, decode_head=LVIT_HEAD)),
+    'lvit-textfree': (32, 24, dict(backbone={**LVIT, **FREE}, decode_head=LVIT_HEAD)),
 }
-# What no head reads gets no gradient: MSFF takes three of the encoder's four maps.
-UNREAD = {'svla-msff-up-attention': ('backbone.patch_embed4.', 'backbone.block4.', 'backbone.norm4.')}
 TEXT = [name for name, (_, _, parts) in CASES.items() if 'text_encoder' in parts]
 
 
@@ -131,7 +157,6 @@ class Subject:
         self.size, self.window, self.parts = copy.deepcopy(CASES[name])
         self.draw = draw
         self.text = name in TEXT
-        self.unread = UNREAD.get(name, ())
 
     def config(self, **changes) -> ConfigDict:
         base = dict(

@@ -7,6 +7,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import OptConfigType, OptSampleList, SampleList, add_prefix
 from torch import Tensor, nn
 
+from ..mixing import check_mix
 from ..text_encoding import check_text_width, encode_samples, uses_text
 from ..text_features import TextFeatures
 
@@ -27,6 +28,7 @@ class TextEncoderDecoder(EncoderDecoder):
 
     Raises:
         ValueError: a part needs text and there is no encoder, an encoder serves no part, or widths differ.
+        MixingError: the neck or a head cannot read the maps before it, see :func:`check_mix`.
     """
 
     def __init__(self, text_encoder: OptConfigType = None, channels_last: bool = True, **kwargs):
@@ -36,6 +38,7 @@ class TextEncoderDecoder(EncoderDecoder):
         self.channels_last = channels_last
         if channels_last:
             self.to(memory_format=torch.channels_last)
+        check_mix(self)
 
     def _check_text_parts(self) -> None:
         parts = {'backbone': self.backbone, 'neck': getattr(self, 'neck', None), 'decode_head': self.decode_head}
