@@ -2,6 +2,8 @@
 # configs/lsms/lsms-t_busi_160x160.py.
 #   python tools/train.py configs/unet/unet-c16_busi_160x160.py
 #   python tools/test.py configs/unet/unet-c16_busi_160x160.py CHECKPOINT --out DIR
+# Reached on test, trained for 12 epochs instead of 40 (22 minutes on one thread): Dice 65.70, IoU 56.17
+# (docs/results.md).
 _base_ = [
     '../_base_/models/unet.py',
     '../_base_/datasets/busi_160x160.py',

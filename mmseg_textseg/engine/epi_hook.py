@@ -14,10 +14,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..datasets.transforms.views import MOVING, transform_names
+from ..models.mixing import untouched
 
 # A fixed Resize is the same at every visit.
 _MOVES = (*(part for part in MOVING if part not in ('pad', 'rescale', 'resize')), 'randomresize', 'rightangle')
 _KEY = 'epi_pseudo_labels'
+# Of a probability in 16 bits. In half precision a hundredth of a difference near 0.5 would often round to nothing.
+_STEPS = 65535
 
 
 @HOOKS.register_module()
@@ -31,7 +34,7 @@ class EPIHook(Hook):
     ``labelled=False`` in its metainfo from then on, which ``LViTHead(loss_lv=...)`` reads. Works with any
     ``EncoderDecoder`` of one foreground class.
 
-    The probabilities are kept in half precision (100 KB an item of 224 x 224) and saved with checkpoints, so that a
+    The probabilities are kept in 16 bits (100 KB an item of 224 x 224) and saved with checkpoints, so that a
     run that is resumed goes on with them. In distributed training each process has its own, of the items that it met;
     the first one's are saved.
 
@@ -107,8 +110,8 @@ class EPIHook(Hook):
                     f'EPIHook: {name} was {tuple(former.shape)} at its last visit and is {tuple(prob.shape)} now '
                     '(height, width): train at one size'
                 )
-            prob = self.beta * former.float() + (1 - self.beta) * prob
-        self.probabilities[name] = prob.half()
+            prob = self.beta * (former.float() / _STEPS) + (1 - self.beta) * prob
+        self.probabilities[name] = (prob * _STEPS).round().to(torch.uint16)
         return prob
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -116,11 +119,12 @@ class EPIHook(Hook):
         checkpoint[_KEY] = self.probabilities
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take the probabilities, where there are some."""
+        """Take the probabilities of the run that is resumed; other weights to start from have nothing to do with it."""
+        if not runner._resume:
+            return
         self.probabilities = dict(checkpoint.get(_KEY, {}))
 
 
-@torch.no_grad()
 def foreground_probability(model: EncoderDecoder, inputs: list[Tensor], samples: SampleList) -> list[Tensor]:
     """What a segmentor predicts for training images, as they enter it; its mode and the samples stay as they were.
 
@@ -145,13 +149,9 @@ def foreground_probability(model: EncoderDecoder, inputs: list[Tensor], samples:
         copy = SegDataSample(metainfo=sample.metainfo)
         copy.set_data({key: sample.get(key) for key in ('text_ids', 'text_mask') if key in sample})
         copies.append(copy)
-    training = model.training
-    model.eval()
-    try:
+    with untouched(model):
         data = model.data_preprocessor(dict(inputs=inputs, data_samples=copies), True)
         logits = model(data['inputs'], data['data_samples'], mode='tensor').float()
-    finally:
-        model.train(training)
     logits = resize(
         logits, size=data['inputs'].shape[2:], mode='bilinear', align_corners=model.decode_head.align_corners
     )

@@ -1,6 +1,7 @@
 """Which parts of a segmentor do not fit one another: said when it is built, not by a shape error in training."""
 
 import re
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -23,9 +24,10 @@ class MixingError(ValueError):
 def check_mix(model: nn.Module) -> None:
     """Try one image of 64 x 64 pixels; where the backbone takes only another size, compare widths alone.
 
-    Only what is certain is an error: widths and numbers of maps that differ, sizes that a part refuses by name.
-    Anything else that goes wrong on so small an image (a pooling larger than the map, a head that needs more than
-    maps) is left to the first real image. Nothing of the model changes, nor the state of random numbers.
+    Only what is certain is an error: widths and numbers of maps that differ, sizes that a part of ours refuses by
+    name. Anything else that goes wrong on so small an image (a pooling larger than the map, a norm of a single pixel, a
+    head that needs more than maps) is left to the first real image. Weights, buffers and modes of the model stay as
+    they are, and so does the state of random numbers.
 
     Args:
         model: a segmentor with backbone, optional neck, decode head and auxiliary heads, with or without text.
@@ -33,7 +35,7 @@ def check_mix(model: nn.Module) -> None:
     Raises:
         MixingError: parts do not fit.
     """
-    with _untouched(model):
+    with untouched(model):
         weight = next(model.parameters())
         image = torch.zeros(1, 3, SIDE, SIDE, dtype=weight.dtype, device=weight.device)
         encoder = getattr(model, 'text_encoder', None)
@@ -54,18 +56,23 @@ def check_mix(model: nn.Module) -> None:
 
 
 @contextmanager
-def _untouched(model: nn.Module) -> Iterator[None]:
-    """Evaluation without gradient; afterwards each module is in the mode that it was in."""
+def untouched(model: nn.Module) -> Iterator[None]:
+    """Evaluation without gradient, after which modes, buffers and random numbers are what they were before."""
     modes = {module: module.training for module in model.modules()}
+    # Stock NMF2D keeps its first bases as a buffer.
+    buffers = {module: set(module._buffers) for module in modes}
+    devices = {p.device for p in model.parameters() if p.device.type == 'cuda'}
     # Not by eval() and train(), which frozen parts override.
     for module in modes:
         module.training = False
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with torch.no_grad(), torch.random.fork_rng(devices=devices):
             yield
     finally:
         for module, mode in modes.items():
             module.training = mode
+            for name in set(module._buffers) - buffers[module]:
+                delattr(module, name)
 
 
 def _heads(model: nn.Module) -> Iterator[tuple[str, BaseDecodeHead]]:
@@ -103,13 +110,20 @@ def _read(
     try:
         return _call(part, maps, text)
     except Exception as error:
-        if not isinstance(error, ValueError) and not re.search(r'to have \d+ channels', str(error)):
+        refused = isinstance(error, ValueError) and _raised_by_us(error)
+        if not refused and not re.search(r'to have \d+ channels', str(error)):
             return None
         sizes = ', '.join('{} x {} x {}'.format(*m.shape[1:]) for m in maps)
         raise MixingError(
             f'{name} {type(part).__name__} does not fit {source}: {error} (maps of an image of {SIDE} x {SIDE}, '
             f'channels first: {sizes})'
         ) from error
+
+
+def _raised_by_us(error: Exception) -> bool:
+    """PyTorch raises ValueError too, of a norm over a single pixel, say."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return frames[-1].f_globals.get('__name__', '').startswith('mmseg_textseg.')
 
 
 def _compare(name: str, part: nn.Module, source: str, widths: Sequence[int]) -> None:

@@ -64,7 +64,7 @@ def test_the_formula_by_hand():
     for x, expected in ((value, 0.8), (-value, 0.62), (-value, 0.494)):
         (sample,) = visit(hook, x)
         torch.testing.assert_close(
-            hook.probabilities['item-0'].float(), torch.full((3, 5), expected), atol=1e-3, rtol=0
+            hook.probabilities['item-0'].float() / 65535, torch.full((3, 5), expected), atol=3e-5, rtol=0
         )
         mask = sample.gt_sem_seg.data
         assert (mask.shape, mask.dtype) == ((1, 3, 5), torch.int64)
@@ -112,12 +112,24 @@ def test_saved_with_checkpoints():
     hook, other, checkpoint = EPIHook(), EPIHook(), {}
     visit(hook, 1.0, -1.0)
     hook.before_save_checkpoint(None, checkpoint)
-    other.after_load_checkpoint(None, checkpoint)
+    other.after_load_checkpoint(SimpleNamespace(_resume=False), checkpoint)  # weights to start from
+    assert not other.probabilities
+    other.after_load_checkpoint(SimpleNamespace(_resume=True), checkpoint)
     assert other.probabilities.keys() == {'item-0', 'item-1'}
     assert torch.equal(other.probabilities['item-1'], hook.probabilities['item-1'])
     assert other.probabilities is not hook.probabilities
-    other.after_load_checkpoint(None, {})
+    other.after_load_checkpoint(SimpleNamespace(_resume=True), {})
     assert other.probabilities == {}
+
+
+def test_a_pixel_near_the_threshold_crosses_it_in_the_end():
+    """A hundredth of 0.01 is less than half a step of float16 near 0.5, which would keep 0.495 for ever."""
+    hook = EPIHook()
+    sample = batch([1.0])['data_samples'][0]
+    hook.update(sample, torch.tensor([[0.495]]))
+    for _ in range(200):
+        last = hook.update(sample, torch.tensor([[0.505]]))
+    assert last > 0.502
 
 
 def test_errors():

@@ -172,3 +172,17 @@ def test_modes_come_back_after_an_error():
         check_mix(model)
     assert all(m.training for m in model.modules())
     assert torch.is_grad_enabled()
+
+
+def test_what_only_so_small_an_image_does_is_no_misfit():
+    """An instance norm over the single pixel that a fifth level leaves of 64 x 64: PyTorch's own ValueError."""
+    pyramid = dict(type='FPN', in_channels=[8, 16, 32, 64], out_channels=8, num_outs=6)
+    head = {**FCN, 'in_channels': 8, 'in_index': 5, 'norm_cfg': dict(type='IN')}
+    build(neck=pyramid, head=head)
+
+
+def test_buffers_that_a_first_pass_makes_are_not_left():
+    """Stock NMF2D without ``rand_init`` keeps the bases of the first image that it sees."""
+    ham = dict(type='LightHamHead', in_channels=[16, 32, 64], in_index=[1, 2, 3], ham_channels=16, channels=8)
+    ham.update(ham_kwargs=dict(MD_R=4, rand_init=False), num_classes=2, out_channels=2, norm_cfg=FULL_SCALE['norm_cfg'])
+    assert not [key for key in build(head=ham).state_dict() if key.endswith('bases')]

@@ -56,7 +56,7 @@ class HideMask(BaseTransform):
         """A number in [0, 1) of a file."""
         # A checksum such as CRC-32 would draw alike for several seeds.
         digest = hashlib.sha256(f'{self.seed}:{osp.basename(path)}'.encode()).digest()
-        return int.from_bytes(digest[:4]) / 2**32
+        return int.from_bytes(digest[:4], 'big') / 2**32
 
     def __repr__(self) -> str:
         return f'{self.__class__.__name__}(share={self.share}, seed={self.seed}, ignore_index={self.ignore_index})'

@@ -20,9 +20,12 @@ class SingleStageHead(FullScaleHead):
         in_channels: width of the stage.
         in_index: which of the backbone's maps.
         num_classes: classes, background included.
-        text_channels: width of the text; needed with ``loss_contrast`` only.
-        loss_contrast: as in :class:`FullScaleHead`.
-        **kwargs: of :class:`mmseg.models.decode_heads.BaseDecodeHead`, such as ``loss_decode``.
+        text_channels: width of the text; needed with ``text_fusion`` and ``loss_contrast`` only.
+        text_fusion, loss_contrast: as in :class:`FullScaleHead`.
+        **kwargs: of :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`, such as ``loss_decode``.
+
+    Raises:
+        TypeError: an option of the decoder that is not there.
     """
 
     def __init__(
@@ -31,9 +34,13 @@ class SingleStageHead(FullScaleHead):
         in_index: int = 3,
         num_classes: int = 2,
         text_channels: int | None = None,
+        text_fusion: dict | None = None,
         loss_contrast: dict | None = None,
         **kwargs,
     ):
+        unused = sorted({'mlp_channels', 'early_squeeze', 'train_steps', 'eval_steps'} & set(kwargs))
+        if unused:
+            raise TypeError(f'SingleStageHead has no decoder for {", ".join(unused)}: leave it out')
         super().__init__(
             in_channels=[in_channels],
             in_index=[in_index],
@@ -44,6 +51,7 @@ class SingleStageHead(FullScaleHead):
             rank=1,
             hamburger=False,
             text_channels=text_channels,
+            text_fusion=text_fusion,
             loss_contrast=loss_contrast,
             norm_cfg=None,
             **kwargs,
