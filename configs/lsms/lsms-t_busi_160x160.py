@@ -3,8 +3,8 @@
 #   python tools/test.py configs/lsms/lsms-t_busi_160x160.py CHECKPOINT --out DIR [--shuffle-text]
 # The text encoder here is MiniLM in a local folder: --cfg-options model.text_encoder.pretrained=DIR; without it
 # model.text_encoder.pretrained=scratch. Layout of the data: docs/datasets.md.
-# Reached on test: Dice 77.47, IoU 67.71 with 20 epochs instead of 28 (54 minutes on one thread); an earlier state of the
-# code 78.26, 68.78, with shuffled sentences 46.37, 38.98 (one hour, stopped in epoch 26; docs/results.md).
+# Reached on test: Dice 77.47, IoU 67.71 with 20 epochs instead of 28 (54 minutes on one thread); an earlier state of
+# the code 78.26, 68.78, with shuffled sentences 46.37, 38.98 (one hour, stopped in epoch 26; docs/results.md).
 _base_ = [
     '../_base_/models/lsms.py',
     '../_base_/datasets/busi_160x160.py',

@@ -3,8 +3,8 @@
 #   python tools/test.py configs/lsms/lsms-t_monuseg_512x512.py CHECKPOINT --out DIR [--shuffle-text]
 # The text encoder here is MiniLM in a local folder: --cfg-options model.text_encoder.pretrained=DIR; without it
 # model.text_encoder.pretrained=scratch. Layout of the data: docs/datasets.md.
-# Reached on test: Dice 65.11, IoU 48.38 with 21 epochs instead of 30; an earlier run 65.18, 48.49, the same with shuffled
-# sentences (24 minutes on one thread, stopped in epoch 21; docs/results.md).
+# Reached on test: Dice 65.11, IoU 48.38 with 21 epochs instead of 30; an earlier run 65.18, 48.49, the same with
+# shuffled sentences (24 minutes on one thread, stopped in epoch 21; docs/results.md).
 _base_ = [
     '../_base_/models/lsms.py',
     '../_base_/datasets/monuseg_512x512.py',
