@@ -57,6 +57,11 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--other-text', action='store_true', help='runs may differ in their sentences, as with another prompt'
     )
+    parser.add_argument(
+        '--average-seeds',
+        action='store_true',
+        help='runs called NAME/seed0, NAME/seed1, ... are one, NAME: each item has the mean of its scores',
+    )
     args = parser.parse_args(argv)
     if not 0 < args.confidence < 1:
         parser.error(f'--confidence is {args.confidence}; expected a share between 0 and 1, as 0.95')
@@ -73,8 +78,9 @@ def main() -> None:
         from mmseg_textseg.evaluation import comparison
 
         with plain_errors(comparison.LeaderboardError):
+            runs = comparison.read_runs(comparison.find_runs(args.runs))
             board = comparison.compare(
-                comparison.read_runs(comparison.find_runs(args.runs)),
+                comparison.group_seeds(runs) if args.average_seeds else runs,
                 comparison.Options(
                     metrics=tuple(args.metrics),
                     reference=args.reference,

@@ -77,6 +77,21 @@ def test_without_out_it_only_prints(results, leaderboard):
     assert sorted(results.parent.rglob('*')) == before
 
 
+def test_seeds_are_averaged(results, leaderboard, tmp_path):
+    for number, name in enumerate(('lsms', 'unet')):
+        (results / name).rename(results / f'seed{number}')
+    (results / 'lsms').mkdir()
+    for number in (0, 1):
+        (results / f'seed{number}').rename(results / 'lsms' / f'seed{number}')
+    code, _, _ = leaderboard(results, '--average-seeds', '--resamples', 100, '--out', tmp_path / 'out')
+    assert code == 0
+    with (tmp_path / 'out' / 'leaderboard.csv').open() as file:
+        rows = {row['run']: float(row['dice']) for row in csv.DictReader(file)}
+    told = [json.loads((results / 'lsms' / f'seed{n}' / 'metrics.json').read_text()) for n in (0, 1)]
+    assert list(rows) == ['lsms', 'shuffled']
+    assert rows['lsms'] == pytest.approx(np.mean([one['protocols']['lvit']['dice'] for one in told]), abs=1e-6)
+
+
 def test_a_metric_without_values_has_no_picture(results, leaderboard, tmp_path):
     for folder in results.iterdir():
         lines = (folder / 'per_sample.csv').read_text().splitlines()

@@ -12,8 +12,9 @@ except ImportError as error:
 from .leaderboard import Comparison, Leaderboard, Options, compare
 from .plots import box_plot
 from .records import as_json, write_csv
-from .report import as_html, as_markdown
+from .report import as_html, as_markdown, markdown, show_interval
 from .runs import LeaderboardError, Run, find_runs, read_runs
+from .seeds import average_seeds, group_seeds
 
 __all__ = [
     'Comparison',
@@ -24,9 +25,13 @@ __all__ = [
     'as_html',
     'as_json',
     'as_markdown',
+    'average_seeds',
     'box_plot',
     'compare',
     'find_runs',
+    'group_seeds',
+    'markdown',
     'read_runs',
+    'show_interval',
     'write_csv',
 ]

@@ -176,6 +176,8 @@ def _scores(run: Run, name: str) -> np.ndarray:
         if name == 'gres_n_acc':
             return np.where(truth == 0, silent, np.nan)
         return np.where(truth > 0, ~silent, np.nan)
+    if name in run.items:  # also the shares of several seeds
+        return run.items[name].to_numpy(float)
     (column,) = _needs(name)
     values = run.items[column].to_numpy(float)
     share = SHARE.fullmatch(name)

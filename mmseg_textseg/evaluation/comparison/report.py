@@ -41,10 +41,10 @@ img {{ max-width: 100%; }} li, p {{ max-width: 46rem; }}
 
 def as_markdown(board: Leaderboard) -> str:
     """Tables, remarks and how they were made."""
-    parts = ['# Leaderboard', _markdown(headline(board)), legend(board)]
+    parts = ['# Leaderboard', markdown(headline(board)), legend(board)]
     for measure in board.measures:
         if measure.formula and len(board.runs) > 1:
-            table = _markdown(against_reference(board, measure))
+            table = markdown(against_reference(board, measure))
             parts += [f'## {measure.heading}: against {board.reference}', table, *all_runs(board, measure)]
     if board.remarks:
         parts += ['## Remarks', '\n'.join(f'- {remark}' for remark in board.remarks)]
@@ -192,7 +192,8 @@ def _outcome(name: str, outcome: Outcome) -> str:
     return f'{name} = {outcome.statistic:.2f}, p {p if p.startswith("<") else f"= {p}"}'
 
 
-def _markdown(table: Table) -> str:
+def markdown(table: Table) -> str:
+    """A table as markdown, figures to the right."""
     head, rows = table
     drawn = PrettyTable([_cell(text) for text in head], align='r')
     drawn.align[_cell(head[0])] = 'l'
