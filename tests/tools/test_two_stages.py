@@ -282,7 +282,8 @@ def test_a_checkpoint_that_does_not_fit_is_a_plain_error(done, run, which):
         torch.save(dict(state_dict={f'backbone.{key}': value for key, value in state.items()}), path)
         said = [f"WeightsError: no key of '{path}' under prefix 'backbone.' matches PPE"]
     elif which == 'another width':
-        path, options = done.checkpoint, [*OPTIONS, 'model.backbone.base_channels=16']
+        wider = ['model.backbone.base_channels=16', 'model.decode_head.in_channels=[16,32,64]']
+        path, options = done.checkpoint, [*OPTIONS, *wider]
         said = ['WeightsError: ', 'stem.conv.weight (8, 3, 3, 3) instead of (16, 3, 3, 3)']
     else:
         path = done.here / 'gone.pth'
