@@ -3,7 +3,7 @@
 #   python tools/make_phantom.py --out data/phantom_96 --cases 120 --size 96 --difficulty easy --lesions 2 4
 #   python tools/train.py configs/phantom/lavt-xs_phantom_96x96.py
 #   python tools/test.py configs/phantom/lavt-xs_phantom_96x96.py CHECKPOINT --out DIR [--shuffle-text]
-# Not run to the end here.
+# Reached: Dice 91.6, IoU 85.3; shuffled sentences 24.4, 21.4 (5 minutes on one thread, one seed; docs/results.md).
 _base_ = [
     '../_base_/models/lavt.py',
     '../_base_/datasets/phantom_96x96.py',
@@ -27,7 +27,16 @@ model = dict(
         drop_path_rate=0.0,
         init_cfg=None,
     ),
-    decode_head=dict(in_channels=[20, 40, 80, 160], channels=64),
+    decode_head=dict(
+        in_channels=[20, 40, 80, 160],
+        channels=64,
+        loss_decode=[
+            dict(type='CrossEntropyLoss', class_weight=[0.9, 1.1]),
+            # Not LAVT's. By cross-entropy alone nothing is marked after 800 iterations from random weights: 1.7 % of
+            # the pixels are foreground.
+            dict(type='DiceLoss', use_sigmoid=False, ignore_index=0),
+        ],
+    ),
 )
 optim_wrapper = dict(
     paramwise_cfg=dict(custom_keys={'relative_position_bias_table': dict(lr_mult=1.0, decay_mult=0.0)})
