@@ -3,7 +3,7 @@
 # 20 is what TokenizeText keeps.
 #   python tools/train.py configs/phantom/lvit-c12_phantom_96x96.py
 #   python tools/test.py configs/phantom/lvit-c12_phantom_96x96.py CHECKPOINT --out DIR
-# Not run.
+# Reached: Dice 89.5, IoU 82.4 (11 minutes on one thread, one seed; docs/results.md).
 _base_ = [
     '../_base_/models/lvit.py',
     '../_base_/datasets/phantom_96x96.py',
