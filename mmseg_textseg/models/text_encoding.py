@@ -11,6 +11,27 @@ def uses_text(module: nn.Module) -> bool:
     return bool(getattr(module, 'uses_text', False))
 
 
+def require_text(encoder: nn.Module, text: TextFeatures | None) -> None:
+    """Refuse a missing sentence in text mode, and a sentence in text-free mode.
+
+    Args:
+        encoder: a backbone with ``uses_text`` and ``text_channels``.
+        text: what its ``forward`` got.
+
+    Raises:
+        ValueError: naming the class and its mode.
+    """
+    if (text is None) != encoder.uses_text:
+        return
+    name = type(encoder).__name__
+    raise ValueError(
+        f'{name} in text-free mode (text_channels=None) takes no text'
+        if text is not None
+        else f'{name}(text_channels={encoder.text_channels}) needs text=TextFeatures(...); '
+        'text_channels=None builds the text-free encoder'
+    )
+
+
 def check_text_width(name: str, part: nn.Module, text_encoder: nn.Module) -> None:
     """Refuse a part that expects tokens of another width.
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ..layers.strict_init import StrictInitModule
 from ..text_features import TextFeatures
+from .text_branch import PatchTextMixin
 from .u_transformer import (
     AttentionMixing,
     ConvMixing,
@@ -30,7 +31,7 @@ from .u_transformer import (
 
 
 @MODELS.register_module()
-class PPE(StrictInitModule):
+class PPE(PatchTextMixin, StrictInitModule):
     """Prior prompt encoder: a convolutional image branch and a U-shaped transformer that text enters.
 
     Three maps at strides 1, 2 and 4, each C_i = C, 2C, 4C wide: single-scale multimodality features.
@@ -141,11 +142,6 @@ class PPE(StrictInitModule):
             self.requires_grad_(False)
             self.eval()
 
-    @property
-    def uses_text(self) -> bool:
-        """Whether ``forward`` needs ``text``."""
-        return self.text_channels is not None
-
     def train(self, mode: bool = True) -> 'PPE':
         """Switch batch norm and dropout; a frozen encoder stays in evaluation mode."""
         return super().train(mode and not self.frozen)
@@ -186,35 +182,6 @@ class PPE(StrictInitModule):
         tokens = self._up(self._down(tokens))
         fused = zip(maps, tokens, self.fusion, self.patch_sizes, strict=True)
         return tuple(self._fuse(m, t, grid, conv, size) for m, t, conv, size in fused)
-
-    def _check(self, x: Tensor, text: TextFeatures | None) -> None:
-        if (text is None) == self.uses_text:
-            raise ValueError(
-                'PPE in text-free mode (text_channels=None) takes no text'
-                if text is not None
-                else f'PPE(text_channels={self.text_channels}) needs text=TextFeatures(...); '
-                'text_channels=None builds the text-free encoder'
-            )
-        if self.num_text_tokens is None:
-            return
-        if tuple(x.shape[2:]) != self.img_size:
-            raise ValueError(
-                f"PPE(token_mixing='conv') has one output for each patch of {self.img_size[0]} x {self.img_size[1]} "
-                f"images, got {x.shape[2]} x {x.shape[3]}: resize them, set img_size, or use token_mixing='attention'"
-            )
-        if text.tokens.shape[1] > self.num_text_tokens:
-            raise ValueError(
-                f"PPE(token_mixing='conv', num_text_tokens={self.num_text_tokens}) got {text.tokens.shape[1]} tokens: "
-                f'set TokenizeText(max_tokens={self.num_text_tokens}), a larger num_text_tokens, or '
-                "token_mixing='attention'"
-            )
-
-    def _words(self, text: TextFeatures) -> Tensor:
-        """X_text,1 (B, T, C), with ``token_mixing='conv'`` padded to T = num_text_tokens."""
-        words = self.text_convs(text)
-        if self.num_text_tokens is None:
-            return words
-        return F.pad(words, (0, 0, 0, self.num_text_tokens - words.shape[1]))
 
     def _down(self, tokens: list[Tensor]) -> list[Tensor]:
         """DownViT, eq. 3-4: patches -> Y_1, Y_2, Y_3, each (B, N, C_i)."""

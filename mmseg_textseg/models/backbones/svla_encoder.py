@@ -13,6 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.strict_init import StrictInitModule
+from ..text_encoding import require_text
 from ..text_features import TextFeatures
 from .svla import SVLABlock
 
@@ -174,13 +175,7 @@ class SVLAEncoder(StrictInitModule):
         Returns:
             A map (B, C_i, ceil(H / s), ceil(W / s)) for each, s = 4, 8, 16, 32, channels-last.
         """
-        if (text is None) == self.uses_text:
-            raise ValueError(
-                'SVLAEncoder in text-free mode (text_channels=None) takes no text'
-                if text is not None
-                else f'SVLAEncoder(text_channels={self.text_channels}) needs text=TextFeatures(...); '
-                'text_channels=None builds the text-free encoder'
-            )
+        require_text(self, text)
         x = x.contiguous(memory_format=torch.channels_last)
         maps = []
         for i in range(1, self.out_indices[-1] + 2):

@@ -1,6 +1,7 @@
 """The pixel accuracy that training logs, for heads with one logit."""
 
 from mmseg.models.utils import resize
+from mmseg.utils import SampleList
 from torch import Tensor
 
 
@@ -20,3 +21,17 @@ def binary_accuracy(logits: Tensor, truth: Tensor, threshold: float, ignore_inde
     right = (logits.sigmoid() > threshold) == (truth > 0)
     valid = truth != ignore_index
     return 100 * (right & valid).sum() / valid.sum().clamp(min=1)
+
+
+class BinaryAccuracyMixin:
+    """Before a ``BaseDecodeHead`` that may have one logit."""
+
+    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict:
+        """As :class:`BaseDecodeHead`'s, the accuracy of one logit mended."""
+        losses = super().loss_by_feat(seg_logits, batch_data_samples)
+        if self.out_channels == 1:
+            truth = self._stack_batch_gt(batch_data_samples)
+            losses['acc_seg'] = binary_accuracy(
+                seg_logits, truth, self.threshold, self.ignore_index, self.align_corners
+            )
+        return losses

@@ -5,18 +5,17 @@ from typing import Literal
 
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
-from mmseg.utils import SampleList
 from torch import Tensor
 
 from ..layers.up_attention import UpAttention
 from ..necks.msff import MSFF
 from ..text_features import TextFeatures
-from .binary_accuracy import binary_accuracy
+from .binary_accuracy import BinaryAccuracyMixin
 from .text_fusion_mixin import TextFusionMixin
 
 
 @MODELS.register_module()
-class UpAttentionHead(TextFusionMixin, BaseDecodeHead):
+class UpAttentionHead(TextFusionMixin, BinaryAccuracyMixin, BaseDecodeHead):
     """Y = UpAttention(x1, UpAttention(x2, x3)), then a 1x1 convolution to one logit.
 
     On any backbone or neck with three maps at strides s, 2s, 4s; text reaches it through them, or by ``text_fusion``.
@@ -81,16 +80,6 @@ class UpAttentionHead(TextFusionMixin, BaseDecodeHead):
         """Logits of maps that hold the text already, or know none."""
         x1, x2, x3 = self._transform_inputs(inputs)
         return self.cls_seg(self.up21(self.up32(x3, x2), x1))
-
-    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict:
-        """As :class:`BaseDecodeHead`'s, the accuracy of one logit mended."""
-        losses = super().loss_by_feat(seg_logits, batch_data_samples)
-        if self.out_channels == 1:
-            truth = self._stack_batch_gt(batch_data_samples)
-            losses['acc_seg'] = binary_accuracy(
-                seg_logits, truth, self.threshold, self.ignore_index, self.align_corners
-            )
-        return losses
 
 
 @MODELS.register_module()

@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from ..layers.strict_init import StrictInitModule
+from ..text_encoding import require_text
 from ..text_features import TextFeatures
 from .pixel_word_attention import LanguageGate, PixelWordAttention
 
@@ -137,13 +138,7 @@ class LAVTSwin(SwinTransformer, StrictInitModule):
         return tuple(maps)
 
     def _check(self, x: Tensor, text: TextFeatures | None) -> None:
-        if (text is None) == self.uses_text:
-            raise ValueError(
-                'LAVTSwin in text-free mode (text_channels=None) takes no text'
-                if text is not None
-                else f'LAVTSwin(text_channels={self.text_channels}) needs text=TextFeatures(...); '
-                'text_channels=None builds the text-free encoder'
-            )
+        require_text(self, text)
         if text is not None and (text.tokens.shape[0], text.tokens.shape[2]) != (x.shape[0], self.text_channels):
             raise ValueError(
                 f'LAVTSwin(text_channels={self.text_channels}) needs a sentence an image, {self.text_channels} wide: '

@@ -4,12 +4,12 @@ import itertools
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.model import ModuleList
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..backbones.text_branch import PatchTextMixin
 from ..backbones.u_transformer import AttentionMixing, ConvMixing, TextConvs
 from ..layers.strict_init import StrictInitModule
 from ..text_features import TextFeatures
@@ -17,7 +17,7 @@ from .vit import DownViT, Reconstruct, UpViT
 
 
 @MODELS.register_module()
-class LViT(StrictInitModule):
+class LViT(PatchTextMixin, StrictInitModule):
     """CNN encoder with five maps, a U-shaped ViT beside the first four, in which the text enters at the first.
 
     Maps at strides 1, 2, 4, 8, 16, C, 2C, 4C, 8C, 8C wide; what the ViT says is added to the first four. The other
@@ -102,11 +102,6 @@ class LViT(StrictInitModule):
             Reconstruct(width, size, norm_cfg) for width, size in zip(levels, sizes, strict=True)
         )
 
-    @property
-    def uses_text(self) -> bool:
-        """Whether ``forward`` needs ``text``."""
-        return self.text_channels is not None
-
     def forward(self, x: Tensor, text: TextFeatures | None = None) -> tuple[Tensor, ...]:
         """Maps of the CNN's way down, the ViT's added.
 
@@ -139,32 +134,3 @@ class LViT(StrictInitModule):
             deeper = vit(tokens, deeper)
             outputs.insert(0, reconstruct(level, deeper, grid))
         return tuple(outputs)
-
-    def _words(self, text: TextFeatures) -> Tensor:
-        """Tokens C wide (B, T, C), with ``token_mixing='conv'`` padded to T = num_text_tokens."""
-        words = self.text_convs(text)
-        if self.num_text_tokens is None:
-            return words
-        return F.pad(words, (0, 0, 0, self.num_text_tokens - words.shape[1]))
-
-    def _check(self, x: Tensor, text: TextFeatures | None) -> None:
-        if (text is None) == self.uses_text:
-            raise ValueError(
-                'LViT in text-free mode (text_channels=None) takes no text'
-                if text is not None
-                else f'LViT(text_channels={self.text_channels}) needs text=TextFeatures(...); '
-                'text_channels=None builds the text-free encoder'
-            )
-        if self.num_text_tokens is None:
-            return
-        if tuple(x.shape[2:]) != self.img_size:
-            raise ValueError(
-                f"LViT(token_mixing='conv') has one output for each patch of {self.img_size[0]} x {self.img_size[1]} "
-                f"images, got {x.shape[2]} x {x.shape[3]}: resize them, set img_size, or use token_mixing='attention'"
-            )
-        if text.tokens.shape[1] > self.num_text_tokens:
-            raise ValueError(
-                f"LViT(token_mixing='conv', num_text_tokens={self.num_text_tokens}) got {text.tokens.shape[1]} tokens: "
-                f'set TokenizeText(max_tokens={self.num_text_tokens}), a larger num_text_tokens, or '
-                "token_mixing='attention'"
-            )

@@ -9,13 +9,13 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
-from ..decode_heads.binary_accuracy import binary_accuracy
+from ..decode_heads.binary_accuracy import BinaryAccuracyMixin
 from ..text_features import TextFeatures
 from .plam import PLAMUpBlock
 
 
 @MODELS.register_module()
-class LViTHead(BaseDecodeHead):
+class LViTHead(BinaryAccuracyMixin, BaseDecodeHead):
     """UpCNN blocks from the deepest map to the finest, then a 1x1 convolution to one logit.
 
     On any backbone or neck with two maps or more, each half the size of the one before; text reaches it through them,
@@ -118,14 +118,4 @@ class LViTHead(BaseDecodeHead):
         losses[self.loss_lv.loss_name] = self.loss_lv(
             logits, truth.squeeze(1), text.pooled, labelled, ignore_index=self.ignore_index
         )
-        return losses
-
-    def loss_by_feat(self, seg_logits: Tensor, batch_data_samples: SampleList) -> dict:
-        """As :class:`BaseDecodeHead`'s, the accuracy of one logit mended."""
-        losses = super().loss_by_feat(seg_logits, batch_data_samples)
-        if self.out_channels == 1:
-            truth = self._stack_batch_gt(batch_data_samples)
-            losses['acc_seg'] = binary_accuracy(
-                seg_logits, truth, self.threshold, self.ignore_index, self.align_corners
-            )
         return losses
