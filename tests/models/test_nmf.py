@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+from mmseg.models.decode_heads.ham_head import Hamburger
 
 from mmseg_textseg.models import NMF2d
+from mmseg_textseg.models.layers import NMFHamburger
 
 EPS = 1e-6
 
@@ -152,3 +154,30 @@ def test_bfloat16_is_computed_in_float32(autocast):
         y = nmf(x)
     assert y.dtype == torch.bfloat16
     assert torch.equal(y, nmf(x.float()).bfloat16())
+
+
+@pytest.mark.parametrize('width', [6, 4])
+def test_a_linear_map_of_the_reconstruction(width):
+    nmf = NMF2d(6, rank=3).double()
+    x, weight = maps().requires_grad_(), torch.randn(width, 6, dtype=torch.float64, requires_grad=True)
+    ours, theirs = nmf(x, weight), torch.einsum('ed,bdhw->behw', weight, nmf(x))
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    seed = torch.randn_like(ours)
+    for a, b in zip(*(torch.autograd.grad(y, [x, weight], seed) for y in (ours, theirs)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize('norm_cfg', [dict(type='GN', num_groups=2), None])
+def test_hamburger_equals_the_stock_one_around_the_same_factorisation(norm_cfg):
+    ours = NMFHamburger(6, 3, 2, 2, norm_cfg).double().train()
+    stock = Hamburger(6, dict(MD_R=3), norm_cfg).double()
+    stock.ham = NMF2d(6, 3, 2, 2).double()
+    stock.load_state_dict(ours.state_dict(), strict=True)
+    x = torch.randn(2, 6, 5, 4, dtype=torch.float64, requires_grad=True)
+    seed = torch.randn_like(x)
+    results = []
+    for module in (ours, stock.train()):
+        y = module(x)
+        results.append([y, *torch.autograd.grad(y, [x, *module.parameters()], seed)])
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)

@@ -173,7 +173,7 @@ def test_every_parameter_map_and_token_gets_a_gradient(fusion, make_text):
     for name, grad in grads.items():
         assert grad is not None, name
         assert grad.isfinite().all(), name
-        # The branch's biases stand before an instance norm or a softmax, which take them out again.
+        # The biases of keys and values stand before a softmax and an instance norm, which take them out again.
         idle = name.startswith('language.') and name.endswith('.bias')
         assert idle or grad.abs().max() > 1e-6, name
     assert not text.tokens.grad[1, 3:].any()
@@ -230,7 +230,7 @@ def test_registered_and_small():
     assert sum(p.numel() for p in built.parameters()) == 3 * 2048 + 2 * 2048 * 256 + 2 * 768 * 256
     built = MODELS.build(dict(type='LanguageFusion', channels=16, text_channels=768))
     assert isinstance(built, LanguageFusion)
-    assert sum(p.numel() for p in built.parameters()) == 16 + 3 * (16 * 16 + 16) + 2 * (768 * 16 + 16)
+    assert sum(p.numel() for p in built.parameters()) == 16 + 3 * 16 * 16 + 2 * (768 * 16 + 16)
 
 
 def test_heads_must_divide_the_width():

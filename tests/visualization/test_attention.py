@@ -130,7 +130,7 @@ def word_weights(branch: LanguageBranch, pre, text):
     conv, l1 = branch.v1[0], branch.l1
     out = torch.zeros(len(pre), *pre.shape[2:], text.mask.shape[1])
     for b in range(len(pre)):
-        query = torch.einsum('oc,chw->ohw', conv.weight[:, :, 0, 0], pre[b]) + conv.bias[:, None, None]
+        query = torch.einsum('oc,chw->ohw', conv.weight[:, :, 0, 0], pre[b])
         mean = query.mean((1, 2), keepdim=True)
         query = (query - mean) / ((query - mean).square().mean((1, 2), keepdim=True) + 1e-5).sqrt()
         count = int(text.mask[b].sum())

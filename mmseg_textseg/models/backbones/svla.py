@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from einops import rearrange
 from mmseg.models.backbones.mscan import MSCAAttention, MSCABlock
 from torch import Tensor, nn
 
-from ..layers.norm import InstanceNorm
+from ..layers.norm import InstanceNorm, centred, centred_product, inverse_deviation
 from ..layers.strip_conv import row_conv
 from ..text_features import TextFeatures
 
@@ -43,12 +44,13 @@ class LanguageBranch(nn.Module):
         super().__init__()
         if scale not in ('text', 'visual'):
             raise ValueError(f"scale must be 'text' or 'visual', got {scale!r}")
-        self.v1 = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm())
-        self.v2 = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm()) if pixel_map else None
+        # Without biases, which the norms would take off again.
+        self.v1 = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), InstanceNorm())
+        self.v2 = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), InstanceNorm()) if pixel_map else None
         # A 1x1 convolution over tokens is a linear layer on their last dimension.
         self.l1 = nn.Linear(text_channels, channels)
         self.l2 = nn.Linear(text_channels, channels)
-        self.out = nn.Sequential(nn.Conv2d(channels, channels, 1), InstanceNorm())
+        self.out = nn.Sequential(nn.Conv2d(channels, channels, 1, bias=False), InstanceNorm())
         self.gate = None
         if gate:
             inner, outer = (nn.Conv2d(channels, channels, 1, bias=False) for _ in range(2))
@@ -57,21 +59,48 @@ class LanguageBranch(nn.Module):
 
     def attention(self, pre: Tensor, text: TextFeatures) -> Tensor:
         """Word weights of each pixel, eq. 7-8: (B, N, T); zero on padding, and for a sentence without tokens."""
+        return self._attention(centred(pre), text)
+
+    def _attention(self, centre: Tensor, text: TextFeatures) -> Tensor:
+        """:meth:`attention` of the centred map: a convolution without bias keeps it centred."""
+        query = F.conv2d(centre, self.v1[0].weight)
+        # What normalises the queries channel by channel is as well multiplied into the few keys.
+        factor = self.scale * inverse_deviation(query, self.v1[1].eps)  # (B, 1, C)
+        keys = (self.l1(text.tokens) * factor).to(query.dtype)
         # A view where the map is channels-last.
-        query = rearrange(self.v1(pre), 'b c h w -> b (h w) c')
-        score = torch.matmul(query, self.l1(text.tokens).transpose(1, 2)) * self.scale  # (B, N, T)
+        query = rearrange(query, 'b c h w -> b (h w) c')
+        score = torch.matmul(query, keys.transpose(1, 2))  # (B, N, T)
         keep = text.mask[:, None, :]  # (B, 1, T)
         # The lowest number instead of -inf: a row without any token must not become NaN.
         score = score.masked_fill(~keep, torch.finfo(score.dtype).min)
         return score.softmax(-1) * keep.to(score.dtype)
 
-    def forward(self, pre: Tensor, text: TextFeatures) -> Tensor:
-        """(B, C, H, W) -> Att_L of the same shape."""
-        words = torch.matmul(self.attention(pre, text), self.l2(text.tokens))  # (B, N, T) x (B, T, C) -> (B, N, C)
-        words = self.out(rearrange(words, 'b (h w) c -> b c h w', h=pre.shape[2]))
+    def forward(self, pre: Tensor, text: TextFeatures, onto: Tensor | None = None) -> Tensor:
+        """(B, C, H, W) -> Att_L of the same shape; with ``onto``, of that shape too, onto + Att_L, in place.
+
+        Equal to eq. 5-9, with fewer products and passes over the map: w_out is linear and acts on few tokens instead
+        of N pixels, A (L W_out); and of the three instance norms the mean is taken from the map before its
+        convolution or from A, the variance is multiplied into tokens.
+        """
+        centre = centred(pre)
+        weights = self._attention(centre, text)  # (B, N, T)
+        values = F.linear(self.l2(text.tokens), self.out[0].weight.flatten(1))  # (B, T, C)
+        weights, factor = centred_product(weights, values, self.out[1].eps)
+        pixel_map = None
+        if self.v2 is not None:
+            pixel_map = F.conv2d(centre, self.v2[0].weight)
+            deviation = inverse_deviation(pixel_map, self.v2[1].eps)
+            if self.gate is None:
+                factor = factor * deviation
+            else:
+                pixel_map = pixel_map * rearrange(deviation, 'b 1 c -> b c 1 1').to(pixel_map.dtype)
+        words = torch.matmul(weights, (values * factor).to(weights.dtype))  # (B, N, T) x (B, T, C) -> (B, N, C)
+        words = rearrange(words, 'b (h w) c -> b c h w', h=pre.shape[2])
         if self.gate is not None:
             words = self.gate(words) * words
-        return words if self.v2 is None else words * self.v2(pre)  # the Pixel-Map, eq. 9
+        if onto is None:
+            return words if pixel_map is None else words * pixel_map  # eq. 9
+        return onto.add_(words) if pixel_map is None else onto.addcmul_(words, pixel_map)
 
 
 class SVLA(MSCAAttention):
@@ -105,12 +134,13 @@ class SVLA(MSCAAttention):
     def forward(self, x: Tensor, text: TextFeatures | None = None) -> Tensor:
         """V (B, C, H, W) -> F_att of the same shape."""
         pre = self.conv0(x)
-        attention = pre
+        attention = None
         for unit in range(self.num_units):
-            row = row_conv(getattr(self, f'conv{unit}_1'), pre)
-            attention = attention + getattr(self, f'conv{unit}_2')(row)
+            strips = getattr(self, f'conv{unit}_2')(row_conv(getattr(self, f'conv{unit}_1'), pre))
+            # In place: autograd keeps the inputs of convolutions, not their sums.
+            attention = strips.add_(pre) if attention is None else attention.add_(strips)
         if self.language is not None:
-            attention = attention + self.language(pre, text)
+            attention = self.language(pre, text, onto=attention)
         return self.conv3(attention) * x
 
 
@@ -162,6 +192,11 @@ class SVLABlock(MSCABlock):
             return self.norm2(x + self.drop_path(self.mlp(x)))
         y = self.norm1(x)
         attended = self.attn.activation(self.attn.proj_1(y))
-        attended = self.attn.proj_2(self.attn.spatial_gating_unit(attended, text)) + y
-        x = x + self.drop_path(self.layer_scale_1[:, None, None] * attended)
-        return x + self.drop_path(self.layer_scale_2[:, None, None] * self.mlp(self.norm2(x)))
+        attended = self.attn.proj_2(self.attn.spatial_gating_unit(attended, text)).add_(y)
+        x = self._add(x, self.layer_scale_1, attended)
+        return self._add(x, self.layer_scale_2, self.mlp(self.norm2(x)))
+
+    def _add(self, x: Tensor, scale: Tensor, branch: Tensor) -> Tensor:
+        """x + drop_path(scale * branch) in one pass over the map."""
+        scale = self.drop_path(scale[:, None, None].expand(x.shape[0], -1, 1, 1))  # (B, C, 1, 1)
+        return torch.addcmul(x, scale, branch)

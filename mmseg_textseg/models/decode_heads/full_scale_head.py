@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import ConfigType, SampleList
 from torch import Tensor, nn
 
-from ..layers.nmf import NMF2d
+from ..layers.nmf import NMFHamburger
 from ..text_features import TextFeatures
 from .text_fusion_mixin import TextFusionMixin
 
@@ -70,7 +70,6 @@ class FullScaleHead(TextFusionMixin, LightHamHead):
             in_channels=widths,
             in_index=list(in_index),
             ham_channels=ham_channels,
-            ham_kwargs=dict(MD_R=rank, train_steps=train_steps, eval_steps=eval_steps),
             channels=channels,
             num_classes=num_classes,
             norm_cfg=norm_cfg,
@@ -83,10 +82,9 @@ class FullScaleHead(TextFusionMixin, LightHamHead):
             self.mlps = nn.ModuleList(
                 ConvModule(c, mlp_channels, 1, norm_cfg=norm_cfg, act_cfg=self.act_cfg) for c in in_channels
             )
+        self.hamburger = nn.Identity()
         if hamburger:
-            self.hamburger.ham = NMF2d(ham_channels, rank, train_steps, eval_steps)
-        else:
-            self.hamburger = nn.Identity()
+            self.hamburger = NMFHamburger(ham_channels, rank, train_steps, eval_steps, norm_cfg)
         self._init_text_fusion(text_fusion, in_channels, self.in_index, text_channels)
         self.loss_contrast = None
         if loss_contrast is not None:
@@ -109,7 +107,9 @@ class FullScaleHead(TextFusionMixin, LightHamHead):
         conv = self.squeeze.conv
         parts = conv.weight.split([m.shape[1] for m in maps], dim=1)
         small = [F.conv2d(m, w) for m, w in zip(maps, parts, strict=True)]
-        x = sum(resize(m, **grow) for m in small)
+        x = resize(small[0], **grow)
+        for m in small[1:]:
+            x = x.add_(resize(m, **grow))
         if conv.bias is not None:
             x = x + conv.bias[:, None, None]
         if self.squeeze.with_norm:

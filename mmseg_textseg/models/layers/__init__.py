@@ -1,4 +1,4 @@
-from .nmf import NMF2d
+from .nmf import NMF2d, NMFHamburger
 from .norm import InstanceNorm
 from .strict_init import StrictInitModule, StrictPretrained, WeightsError, match_weights
 from .strip_conv import row_conv
@@ -8,6 +8,7 @@ from .up_conv import upsampled_conv
 __all__ = [
     'InstanceNorm',
     'NMF2d',
+    'NMFHamburger',
     'StrictInitModule',
     'StrictPretrained',
     'UpAttention',
