@@ -12,9 +12,9 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-# Pairs held at once: 4 MiB of float32 similarities. Smaller chunks make the matrix products too thin (at
-# 2**16 three times slower here), larger ones only cost memory.
-CHUNK_PAIRS = 1 << 20
+# Pairs held at once: 16 MiB of float32 similarities, which the last cache of today's CPUs holds. Smaller chunks make
+# the matrix products too thin and add up gradients of all negatives too often, larger ones cost memory.
+CHUNK_PAIRS = 1 << 22
 
 
 def _similarities(p: Tensor, n: Tensor, tau: float) -> Iterator[tuple[slice, Tensor]]:
@@ -26,52 +26,55 @@ def _similarities(p: Tensor, n: Tensor, tau: float) -> Iterator[tuple[slice, Ten
         yield rows, torch.mm(p[rows], n.T, out=buffer[: rows.stop - start]).div_(tau)
 
 
-class _ImageLogProbability(torch.autograd.Function):
-    """log p_i of eq. 14's fraction for one image, (P,); similarities are recomputed in backward.
+class _ImageLoss(torch.autograd.Function):
+    """Mean over an image's positives of log r_i, or of r_i, of eq. 14; a scalar.
 
-    The gather, the normalisation and the pairs live inside one function, so that autograd keeps
-    nothing but its inputs and P log-sums.
+    A chunk has all pairs of its rows, so their gradient is known as soon as their sum is. It is worked out there and
+    then, and nothing has to be kept of the pairs, or worked out twice.
     """
 
     @staticmethod
-    def forward(ctx, pixels: Tensor, language: Tensor, positive: Tensor, negative: Tensor, tau: float, unit: bool):
+    def forward(
+        ctx, pixels: Tensor, language: Tensor, positive: Tensor, negative: Tensor, tau: float, unit: bool, log: bool
+    ) -> Tensor:
         """pixels (N, C), language (C,), positive (P,) and negative (Q,) indices of pixels."""
-        p, n = _gather(pixels, positive, unit)[0], _gather(pixels, negative, unit)[0]
+        (p, p_norm), (n, n_norm) = _gather(pixels, positive, unit), _gather(pixels, negative, unit)
         align = p @ language / tau  # (P,)
-        total = torch.empty_like(align)
+        differentiate = any(ctx.needs_input_grad)
+        log_ratio, slope = torch.empty_like(align), torch.empty_like(align)
+        grad_p, grad_n = (torch.empty_like(p), torch.zeros_like(n)) if differentiate else (None, None)
         for rows, repel in _similarities(p, n, tau):  # (p, Q)
             top = repel.amax(1, keepdim=True)
-            repel = repel.sub_(top).exp_().sum(1).log_().add_(top[:, 0])
-            total[rows] = torch.logaddexp(align[rows], repel)
-        ctx.save_for_backward(pixels, language, positive, negative, total)
-        ctx.tau, ctx.unit = tau, unit
-        return align - total
+            repel.sub_(top).exp_()
+            total = torch.logaddexp(align[rows], repel.sum(1).log_().add_(top[:, 0]))
+            log_ratio[rows] = align[rows] - total
+            if not differentiate:
+                continue
+            # Of the mean by log r_i, over tau; d log r_i / d s_ij = -e^(s_ij - total_i).
+            slope[rows] = (1 if log else log_ratio[rows].exp()) / (len(p) * tau)
+            repel.mul_((slope[rows] * (top[:, 0] - total).exp())[:, None])
+            torch.mm(repel, n, out=grad_p[rows])
+            grad_n.addmm_(repel.T, p[rows], alpha=-1)
+        if differentiate:
+            # d log r_i / d align_i = 1 - e^(align_i - total_i)
+            to_align = slope * -log_ratio.expm1()  # (P,)
+            grad_p.neg_().addr_(to_align, language)
+            grad_language = to_align @ p
+            if unit:
+                _through_normalise(grad_p, p, p_norm)
+                _through_normalise(grad_n, n, n_norm)
+            ctx.save_for_backward(positive, negative, grad_p, grad_n, grad_language)
+            ctx.size = pixels.shape
+        return (log_ratio if log else log_ratio.exp()).mean()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad: Tensor):
-        pixels, language, positive, negative, total = ctx.saved_tensors
-        tau, unit = ctx.tau, ctx.unit
-        (p, p_norm), (n, n_norm) = _gather(pixels, positive, unit), _gather(pixels, negative, unit)
-        grad = grad / tau
-        # d log p_i / d align_i = 1 - e^(align_i - total_i)
-        to_align = grad * (1 - (p @ language / tau - total).exp())  # (P,)
-        grad_language = to_align @ p
-        grad_p = torch.outer(to_align, language)
-        grad_n = torch.zeros_like(n)
-        for rows, repel in _similarities(p, n, tau):  # (p, Q)
-            # d log p_i / d s_ij = -e^(s_ij - total_i)
-            repel.sub_(total[rows, None]).exp_().mul_(grad[rows, None])
-            grad_p[rows].addmm_(repel, n, alpha=-1)
-            grad_n.addmm_(repel.T, p[rows], alpha=-1)
-        if unit:
-            _through_normalise(grad_p, p, p_norm)
-            _through_normalise(grad_n, n, n_norm)
-        del p, n
-        out = torch.zeros_like(pixels)
-        out[positive] = grad_p
-        out[negative] = grad_n
-        return out, grad_language, None, None, None, None
+        positive, negative, grad_p, grad_n, grad_language = ctx.saved_tensors
+        out = grad_p.new_zeros(ctx.size)
+        out[positive] = grad_p * grad
+        out[negative] = grad_n * grad
+        return out, grad_language * grad, None, None, None, None, None
 
 
 def _gather(pixels: Tensor, index: Tensor, unit: bool) -> tuple[Tensor, Tensor | None]:
@@ -102,7 +105,8 @@ def vision_language_contrastive_loss(
         L = -1/P sum_i log r_i   (``'infonce'``)   or   -1/P sum_i r_i   (``'ratio'``, as printed)
         r_i = e^(p_i.l/tau) / (e^(p_i.l/tau) + sum_j e^(p_i.n_j/tau))
 
-    Every pair counts. Memory beyond inputs and gradients is that of one gathered copy of the features.
+    Every pair counts. Memory beyond inputs and gradients is that of one gathered copy of an image's features, and of
+    a chunk of pairs.
 
     Args:
         features: final features (B, C, H, W).
@@ -135,8 +139,8 @@ def vision_language_contrastive_loss(
             negative = (label == 0).nonzero().squeeze(1)
             if len(positive) == 0 or len(negative) == 0:
                 continue
-            log_ratio = _ImageLogProbability.apply(image.to(dtype), word, positive, negative, tau, normalize)
-            loss = loss - (log_ratio if form == 'infonce' else log_ratio.exp()).mean()
+            log = form == 'infonce'
+            loss = loss - _ImageLoss.apply(image.to(dtype), word, positive, negative, tau, normalize, log)
         return loss / len(pixels)
 
 
