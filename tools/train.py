@@ -16,6 +16,7 @@ from mmseg.models import EncoderDecoder
 
 from mmseg_textseg.apis import ConfigError, init_from, load_config
 from mmseg_textseg.apis.cli import add_common_arguments, apply_common, find_work_dir, plain_errors, require
+from mmseg_textseg.engine import keep_freed_memory
 from mmseg_textseg.models import TextEncoderDecoder, check_mix
 
 
@@ -47,6 +48,7 @@ def enable_amp(cfg) -> None:
 
 def main() -> None:
     args = parse_args()
+    keep_freed_memory()
     with plain_errors():
         start = args.init_from
         if args.resume and osp.isfile(args.config):

@@ -198,5 +198,5 @@ class SVLABlock(MSCABlock):
 
     def _add(self, x: Tensor, scale: Tensor, branch: Tensor) -> Tensor:
         """x + drop_path(scale * branch) in one pass over the map."""
-        scale = self.drop_path(scale[:, None, None].expand(x.shape[0], -1, 1, 1))  # (B, C, 1, 1)
-        return torch.addcmul(x, scale, branch)
+        kept = self.drop_path(x.new_ones(x.shape[0], 1, 1, 1))
+        return torch.addcmul(x, kept * scale[:, None, None], branch)

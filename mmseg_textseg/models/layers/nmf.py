@@ -60,11 +60,15 @@ class NMF2d(nn.Module):
             bases = self._step(bases, torch.matmul(x.mT, coef), coef.mT @ coef)
         return bases, coef
 
-    def forward(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
-        """(B, D, H, W), non-negative -> its rank-R reconstruction, channels-last.
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, D, H, W), non-negative -> its rank-R reconstruction, channels-last."""
+        return self.reconstruct(x)
+
+    def reconstruct(self, x: Tensor, weight: Tensor | None = None) -> Tensor:
+        """The reconstruction, or a linear map of it.
 
         Args:
-            x: the map.
+            x: (B, D, H, W), non-negative.
             weight: (E, D) of a linear map (a 1 x 1 convolution) of the reconstruction. It goes over the bases, R
                 columns instead of N pixels, and the result is (B, E, H, W).
         """
@@ -97,7 +101,7 @@ class NMFHamburger(Hamburger):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, D, H, W) -> (B, D, H, W)."""
-        y = self.ham(F.relu(self.ham_in(x), inplace=True), self.ham_out.conv.weight.flatten(1))
+        y = self.ham.reconstruct(F.relu(self.ham_in(x), inplace=True), self.ham_out.conv.weight.flatten(1))
         if self.ham_out.conv.bias is not None:
             y = y + self.ham_out.conv.bias[:, None, None]
         if self.ham_out.with_norm:
