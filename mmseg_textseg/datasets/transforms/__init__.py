@@ -1,5 +1,6 @@
 """Transforms: masks, expressions, turns, views, and packing them."""
 
+from .caching import CachedTransforms
 from .cropping import GuardedRandomCrop
 from .directions import RandomRightAngle, SwapDirectionWords
 from .evaluation_size import EvaluateAtNetworkSize
@@ -13,6 +14,7 @@ from .tokenize import TokenizeText
 from .views import PackViews, TwoViews
 
 __all__ = [
+    'CachedTransforms',
     'ColorJitter',
     'EvaluateAtNetworkSize',
     'GaussianBlur',

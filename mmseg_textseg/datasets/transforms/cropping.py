@@ -69,10 +69,13 @@ class GuardedRandomCrop(RandomCrop):
         """Write into the map (h, w) the connected parts of ``labels`` (H, W) that it has lost."""
         (height, width), (new_height, new_width) = labels.shape, resized.shape
         for label in np.unique(labels[(labels != 0) & (labels != self.ignore_index)]):
-            parts = cv2.connectedComponents((labels == label).astype(np.uint8))[1]
+            count, parts = cv2.connectedComponents((labels == label).view(np.uint8))
             kept = cv2.resize(parts, (new_width, new_height), interpolation=cv2.INTER_NEAREST)
-            rows, columns = np.nonzero((parts > 0) & ~np.isin(parts, np.unique(kept)))
-            resized[rows * new_height // height, columns * new_width // width] = label
+            lost = np.bincount(kept.ravel(), minlength=count) == 0
+            lost[0] = False  # not a part
+            if lost.any():
+                rows, columns = np.nonzero(lost[parts])
+                resized[rows * new_height // height, columns * new_width // width] = label
 
     def _offsets(self, results: dict) -> list[tuple[int, int]] | None:
         """First and last offset of a crop with all foreground in it, of rows and of columns; None if there is none."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
@@ -13,16 +14,20 @@ from ..turns import canonical_turn, compose_turns, inverse_turn
 
 # np.rot90's k, after a transposition of rows and columns or not.
 _QUARTERS = {None: 0, 'rot90': 1, 'diagonal': 2, 'rot270': 3}
+_ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 def turn_array(array: np.ndarray, turn: str) -> np.ndarray:
     """An array (H, W, ...) turned, as a new contiguous array; a quarter turn gives (W, H, ...)."""
     turn = canonical_turn(turn)
-    if turn in _QUARTERS:
-        return np.ascontiguousarray(np.rot90(array, _QUARTERS[turn]))
     # Every mirror is a rotation after the horizontal one.
-    rotation = compose_turns('horizontal', turn)
-    return np.ascontiguousarray(np.rot90(np.flip(array, 1), _QUARTERS[rotation]))
+    mirror = turn not in _QUARTERS
+    quarters = _QUARTERS[compose_turns('horizontal', turn) if mirror else turn]
+    if array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] == (3,)):  # OpenCV is ten times faster
+        array = cv2.flip(array, 1) if mirror else array
+        return cv2.rotate(array, _ROTATIONS[quarters]) if quarters else array
+    array = np.flip(array, 1) if mirror else array
+    return np.rot90(array, quarters).copy()
 
 
 def _turn_results(results: dict, turn: str) -> None:

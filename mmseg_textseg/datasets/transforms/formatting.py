@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 import torch
 from mmseg.datasets.transforms import PackSegInputs
 from mmseg.registry import TRANSFORMS
+from torch import Tensor
 
 # 'spacing' is LoadMedicalImage's.
 TEXT_META_KEYS = ('text', 'sample_id', 'attributes', 'tokenizer', 'spacing')
@@ -43,7 +45,12 @@ class PackTextSegInputs(PackSegInputs):
 
     def transform(self, results: dict) -> dict:
         """Pack ``results``."""
-        packed = super().transform(results)
+        image = results.get('img')
+        if image is not None and image.ndim == 3:
+            rest = super().transform({key: value for key, value in results.items() if key != 'img'})
+            packed = dict(inputs=channels_first(image), **rest)
+        else:
+            packed = super().transform(results)
         if 'text_ids' not in results and 'text_mask' not in results:
             return packed
         ids, mask = (np.asarray(results.get(key)) for key in ('text_ids', 'text_mask'))
@@ -57,3 +64,13 @@ class PackTextSegInputs(PackSegInputs):
             dict(text_ids=torch.tensor(ids, dtype=torch.int64), text_mask=torch.tensor(mask, dtype=torch.bool))
         )
         return packed
+
+
+def channels_first(image: np.ndarray) -> Tensor:
+    """Copy of a picture (H, W, C) as a contiguous tensor (C, H, W)."""
+    if image.dtype != np.uint8:
+        return torch.from_numpy(image.transpose(2, 0, 1).copy())
+    # OpenCV parts interleaved bytes several times faster than NumPy and PyTorch copy them by strides.
+    planes = np.empty((image.shape[2], *image.shape[:2]), np.uint8)
+    cv2.split(image, list(planes))
+    return torch.from_numpy(planes)

@@ -7,7 +7,7 @@ import mmengine.fileio as fileio
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 
 @TRANSFORMS.register_module()
@@ -70,7 +70,7 @@ class LoadMask(BaseTransform):
                 f'mask {path} is {mask.shape[0]} x {mask.shape[1]} (height x width), its image '
                 f'{results.get("img_path")} is {expected[0]} x {expected[1]}: save both in one size'
             )
-        results['gt_seg_map'] = mask.astype(np.uint8)
+        results['gt_seg_map'] = mask.view(np.uint8)
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
 
@@ -80,18 +80,16 @@ class LoadMask(BaseTransform):
 
 def _decode(content: bytes, path: str) -> np.ndarray:
     """Values of a picture, (H, W) or (H, W, 3), in full depth and without alpha."""
-    try:
-        picture = Image.open(io.BytesIO(content))
-    except UnidentifiedImageError:
-        picture = None
+    picture = None if _is_plain_png(content) else _open(content)
     if picture is not None and getattr(picture, 'n_frames', 1) > 1:
         raise ValueError(f'mask {path} has {picture.n_frames} pages: save the one that is meant')
     if picture is not None and picture.mode == 'P':
         return _decode_palette(picture, path)
     # OpenCV, because Pillow reads 16-bit colour as 8-bit, and so loses small values.
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
-    if values is None and picture is not None:
-        values = np.asarray(picture)
+    if values is None:
+        picture = picture or _open(content)
+        values = None if picture is None else np.asarray(picture)
     if values is None:
         raise ValueError(
             f'mask {path} is not a picture that OpenCV or Pillow reads: save it as png; of NIfTI and DICOM, '
@@ -102,6 +100,18 @@ def _decode(content: bytes, path: str) -> np.ndarray:
         if not values.any() and alpha.min() != alpha.max():
             raise ValueError(f'mask {path} is all black and differs in transparency only: save it as a grey png')
     return values
+
+
+def _is_plain_png(content: bytes) -> bool:
+    """Whether a file is a PNG without palette and further pages, for which Pillow need not be asked."""
+    return content[:8] == b'\x89PNG\r\n\x1a\n' and content[25:26] != b'\x03' and b'acTL' not in content
+
+
+def _open(content: bytes) -> Image.Image | None:
+    try:
+        return Image.open(io.BytesIO(content))
+    except OSError:  # no picture, or one cut short
+        return None
 
 
 def _decode_palette(picture: Image.Image, path: str) -> np.ndarray:

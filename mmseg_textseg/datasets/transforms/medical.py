@@ -155,7 +155,7 @@ class LoadMedicalMask(BaseTransform):
         if mask.grid.pictures:
             raise MedicalImageError(f'mask {path} is a picture: load it with LoadMask')
         values = mask.plane_on(align(mask.grid, view.grid, self.same_affine), view)
-        results['gt_seg_map'] = foreground(values, self.labels).astype(np.uint8)
+        results['gt_seg_map'] = foreground(values, self.labels).view(np.uint8)
         results.setdefault('seg_fields', []).append('gt_seg_map')
         return results
 
@@ -168,7 +168,7 @@ class LoadMedicalMask(BaseTransform):
 def foreground(values: np.ndarray, labels: Sequence[int] | None) -> np.ndarray:
     """Where a label volume has one of the labels, or with None any value but 0, bool."""
     # Tools that resample save labels as floats, which may be off by their last bit.
-    whole = np.rint(np.nan_to_num(values))
+    whole = np.rint(np.nan_to_num(values)) if np.issubdtype(values.dtype, np.inexact) else values
     return whole != 0 if labels is None else np.isin(whole, labels)
 
 

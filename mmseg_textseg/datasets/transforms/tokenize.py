@@ -5,12 +5,17 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 from mmseg.registry import TRANSFORMS
 
-from ...tokenization import TokenizerSource, fingerprint, load_tokenizer
+from ...tokenization import TextTokenizer, TokenizerSource, load_tokenizer
+
+REMEMBERED = 16384  # sentences; some 6 MB
 
 
 @TRANSFORMS.register_module()
 class TokenizeText(BaseTransform):
     """Token ids of ``text``, unpadded: the segmentor pads to the longest of the batch.
+
+    Sentences come again in every epoch, and tables repeat them, so the ids of the first 16,384 different ones are kept
+    in each process. Copies of the transform (worker processes that are spawned) begin without.
 
     Required Keys:
 
@@ -33,6 +38,11 @@ class TokenizeText(BaseTransform):
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
         self._warned = False
+        self._backend: TextTokenizer | None = None
+        self._known: dict[str, np.ndarray] = {}
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, '_backend': None, '_known': {}}
 
     def transform(self, results: dict) -> dict:
         text = results.get('text')
@@ -41,7 +51,22 @@ class TokenizeText(BaseTransform):
                 f'TokenizeText needs a sentence under the key "text", got {type(text).__name__} for '
                 f'{results.get("img_path", "an image without a path")}; lists of sentences go through PickText first'
             )
-        ids, full = load_tokenizer(self.tokenizer).encode(text, self.max_tokens)
+        if self._backend is None:
+            self._backend = load_tokenizer(self.tokenizer)
+        ids = self._known.get(text)
+        if ids is None:
+            ids = self._encode(text)
+            # Of an epoch in random order, replacing old sentences by new ones would find no more.
+            if len(self._known) < REMEMBERED:
+                self._known[text] = ids
+        # A copy: later transforms may write into it.
+        results['text_ids'] = ids.copy()
+        results['text_mask'] = np.ones(len(ids), dtype=bool)
+        results['tokenizer'] = self._backend.fingerprint
+        return results
+
+    def _encode(self, text: str) -> np.ndarray:
+        ids, full = self._backend.encode(text, self.max_tokens)
         if full > self.max_tokens and not self._warned:
             self._warned = True
             print_log(
@@ -50,10 +75,7 @@ class TokenizeText(BaseTransform):
                 logger='current',
                 level=30,
             )
-        results['text_ids'] = ids
-        results['text_mask'] = np.ones(len(ids), dtype=bool)
-        results['tokenizer'] = fingerprint(self.tokenizer)
-        return results
+        return ids
 
     def __repr__(self) -> str:
         source = self.tokenizer if isinstance(self.tokenizer, str) else f'{{{", ".join(self.tokenizer)}}}'

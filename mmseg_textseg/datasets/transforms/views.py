@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
-import torch
 from mmcv.transforms import BaseTransform, Compose
 from mmcv.transforms.utils import avoid_cache_randomness
 from mmengine.registry import DefaultScope
 from mmseg.registry import TRANSFORMS
 
-from .formatting import PackTextSegInputs
+from .formatting import PackTextSegInputs, channels_first
 
 # Parts of the names of transforms that move pixels: MMSegmentation's, mmcv's, and common ones of torchvision and of
 # albumentations, which Albu wraps.
@@ -112,7 +110,7 @@ class PackViews(PackTextSegInputs):
                 'H x W x 3 in uint8, as TwoViews gives'
             )
         packed = super().transform({key: value for key, value in results.items() if key != 'img'})
-        packed['inputs'] = [torch.from_numpy(np.ascontiguousarray(view.transpose(2, 0, 1))) for view in views]
+        packed['inputs'] = [channels_first(view) for view in views]
         return packed
 
 

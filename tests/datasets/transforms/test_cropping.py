@@ -127,3 +127,17 @@ def test_built_by_name():
     crop = TRANSFORMS.build(dict(type='GuardedRandomCrop', crop_size=(20, 24), anatomy=['Carina']))
     assert isinstance(crop, GuardedRandomCrop)
     assert repr(crop) == "GuardedRandomCrop(crop_size=(20, 24), ignore_index=255, anatomy=('carina',))"
+
+
+def test_all_parts_of_one_label_stay():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        mask = np.zeros((40, 60), np.uint8)
+        spots = [(y * 8 + 3, x * 12 + 5) for y, x in rng.permutation(25)[:7, None] // [5, 1] % 5]
+        for y, x in spots:
+            mask[y, x] = 1
+        mask[21:26, 50:58] = 1  # one that is large enough
+        small = GuardedRandomCrop((10, 12))(sample(mask, 'the spots on the left'))['gt_seg_map']
+        for y, x in spots:
+            assert small[y // 4, x // 5] == 1
+        assert small.sum() <= 7 + 3 * 3

@@ -147,3 +147,30 @@ def test_wrong_order():
 def test_wrong_options(kind, options, message):
     with pytest.raises(ValueError, match=message):
         kind(**options)
+
+
+# Where the pixel of row y and column x of a picture (H, W) goes.
+GOES = {
+    'horizontal': lambda y, x, h, w: (y, w - 1 - x),
+    'vertical': lambda y, x, h, w: (h - 1 - y, x),
+    'diagonal': lambda y, x, h, w: (h - 1 - y, w - 1 - x),
+    'rot90': lambda y, x, h, w: (w - 1 - x, y),
+    'rot270': lambda y, x, h, w: (x, h - 1 - y),
+    'transpose': lambda y, x, h, w: (x, y),
+    'antitranspose': lambda y, x, h, w: (w - 1 - x, h - 1 - y),
+}
+
+
+@pytest.mark.parametrize('turn', TURNS)
+@pytest.mark.parametrize('dtype', [np.uint8, np.int64, np.float32])
+@pytest.mark.parametrize('shape', [(3, 5), (3, 5, 1), (3, 5, 3), (3, 5, 4)])
+def test_where_each_pixel_goes(turn, dtype, shape):
+    array = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype(dtype)
+    for given in (array, array[::-1, ::-1]):
+        turned = turn_array(given, turn)
+        assert (turned.dtype, turned.flags.c_contiguous) == (dtype, True)
+        assert turned.shape == (shape if turn in ('horizontal', 'vertical', 'diagonal') else (5, 3, *shape[2:]))
+        assert not np.shares_memory(turned, given)
+        for y in range(3):
+            for x in range(5):
+                assert (turned[GOES[turn](y, x, 3, 5)] == given[y, x]).all()

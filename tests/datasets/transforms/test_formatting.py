@@ -10,6 +10,7 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmseg.models import SegDataPreProcessor
 
 from mmseg_textseg.datasets import PackTextSegInputs
+from mmseg_textseg.datasets.transforms.formatting import channels_first
 
 
 def make_results(**changes):
@@ -101,3 +102,29 @@ def test_collate_and_preprocess():
 def test_ids_and_mask_belong_together(changes):
     with pytest.raises(ValueError, match=r'i\.png: text_ids has shape'):
         PackTextSegInputs()(make_results(**changes))
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.int64, np.float32])
+@pytest.mark.parametrize('channels', [1, 3, 4])
+@pytest.mark.parametrize(
+    'view',
+    [lambda a: a, lambda a: a[:, ::-1], lambda a: a[::-1], lambda a: a[1:4, 2:], lambda a: a.swapaxes(0, 1)],
+    ids=['whole', 'mirrored', 'upside-down', 'cropped', 'transposed'],
+)
+def test_channels_first(dtype, channels, view):
+    image = view(np.random.default_rng(0).integers(0, 256, (5, 7, channels)).astype(dtype))
+    tensor = channels_first(image)
+    assert tensor.is_contiguous()
+    assert (tensor.numpy() == np.moveaxis(image, 2, 0)).all()
+    assert tensor.numpy().dtype == dtype
+    assert not np.shares_memory(tensor.numpy(), image)
+
+
+@pytest.mark.parametrize('shape', [(4, 5), (4, 5, 1), (4, 5, 3)])
+@pytest.mark.parametrize('dtype', [np.uint8, np.float32])
+def test_any_picture_is_packed_as_in_mmsegmentation(shape, dtype):
+    image = np.random.default_rng(0).integers(0, 256, shape).astype(dtype)
+    ours, theirs = (pack()(make_results(img=image)) for pack in (PackTextSegInputs, PackSegInputs))
+    assert list(ours) == list(theirs)
+    assert ours['inputs'].dtype == theirs['inputs'].dtype
+    assert torch.equal(ours['inputs'], theirs['inputs'])

@@ -137,3 +137,32 @@ def test_mmcv_loads_grey_images_as_three_channels(tmp_path, name):
     image = LoadImageFromFile()(dict(img_path=str(tmp_path / name)))['img']
     assert image.shape == (3, 4, 3)
     np.testing.assert_array_equal(image, np.repeat(MASK[..., None] * 255, 3, axis=2))
+
+
+@pytest.mark.parametrize('values', [MASK * 255, MASK.astype(np.uint16) * 300, colour(255), colour(9, 4, 1, alpha=7)])
+def test_a_plain_png_is_opened_once(tmp_path, monkeypatch, values):
+    monkeypatch.delattr('PIL.Image.open')
+    np.testing.assert_array_equal(LoadMask()(save(tmp_path / 'm.png', values))['gt_seg_map'], MASK)
+    with pytest.raises(AttributeError):  # Pillow knows of palettes
+        LoadMask()(save(tmp_path / 'p.png', palette(MASK, (0, 0, 0), (9, 9, 9))))
+
+
+def test_an_animated_png_has_pages(tmp_path):
+    pages = [Image.fromarray(MASK * 255), Image.fromarray(255 - MASK)]
+    pages[0].save(tmp_path / 'm.png', save_all=True, append_images=pages[1:])
+    with pytest.raises(ValueError, match=r'm\.png has 2 pages'):
+        LoadMask()(dict(seg_map_path=str(tmp_path / 'm.png')))
+
+
+def test_a_png_cut_short_is_named(tmp_path):
+    whole = save(tmp_path / 'm.png', np.random.default_rng(0).integers(0, 2, (64, 64), dtype=np.uint8))
+    content = (tmp_path / 'm.png').read_bytes()
+    (tmp_path / 'm.png').write_bytes(content[:20])
+    with pytest.raises(ValueError, match=r'm\.png is not a picture'):
+        LoadMask()(whole)
+
+
+def test_the_mask_may_be_written_to(tmp_path):
+    mask = LoadMask()(save(tmp_path / 'm.png', colour(255)))['gt_seg_map']
+    mask[:] = 7
+    assert (mask == 7).all()

@@ -11,6 +11,7 @@ from mmcv.transforms import Compose, Resize
 
 from mmseg_textseg.datasets import LoadMedicalImage, LoadMedicalMask, PackTextSegInputs, TextSegDataset
 from mmseg_textseg.datasets.medical import MedicalImageError
+from mmseg_textseg.datasets.transforms.medical import foreground
 
 SHAPE = (4, 5, 6)  # to the right, front, head; steps of 2, 3, 5 mm
 
@@ -169,3 +170,20 @@ def test_worker_processes_get_a_copy(save_nifti, volume):
     first, second = (one(copy.deepcopy(item))['img'] for one in (loader, pickle.loads(pickle.dumps(loader))))
     np.testing.assert_array_equal(first, second)
     assert "window=['lung', 'liver', (40, 400)]" in repr(loader)
+
+
+@pytest.mark.parametrize('dtype', [bool, np.uint8, np.int16, np.uint16, np.int64, np.float32, np.float64, '>i2', '>f4'])
+def test_foreground_of_any_type(dtype):
+    values = np.array([[0, 1, 2], [3, 0, 1]]).astype(dtype)
+    whole = values.astype(np.float64)
+    for labels in (None, [1], [1, 3], [7]):
+        expected = whole != 0 if labels is None else sum(whole == label for label in labels) > 0
+        found = foreground(values, labels)
+        assert found.dtype == bool
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_foreground_of_floats_that_are_off():
+    values = np.array([0.0001, 0.9999, 2.0001, np.nan, -0.3], np.float32)
+    assert foreground(values, None).tolist() == [False, True, True, False, False]
+    assert foreground(values, [2]).tolist() == [False, False, True, False, False]
