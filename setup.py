@@ -29,6 +29,7 @@ setup(
         'torch>=2.4',
         'transformers>=4.41',
         'tokenizers',
+        'safetensors',
         'huggingface_hub',
         'einops',
         'numpy',

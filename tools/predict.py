@@ -46,6 +46,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
     parser.add_argument('--device', help='default: an accelerator if there is one')
+    parser.add_argument('--text-int8', action='store_true', help='text encoder in int8, on a CPU: faster, less exact')
     args = parser.parse_args()
     if args.image and args.out.suffix.lower() != '.png':
         parser.error(f'--out must end in .png, got {args.out}')
@@ -85,7 +86,8 @@ def main() -> None:
         elif args.images:
             rows = rows_of_folder(str(args.images), args.text, args.slice)
         config, checkpoint = find_model(args.config, args.checkpoint)
-        segment = TextSegInferencer(load_config(config, args.cfg_options, checkpoint), checkpoint, args.device)
+        cfg = load_config(config, args.cfg_options, checkpoint)
+        segment = TextSegInferencer(cfg, checkpoint, args.device, args.text_int8)
         if not segment.text_free and args.text is None and args.texts is None:
             raise ConfigError('this model needs a sentence: give --text or --texts')
         print(one_picture(args, segment, options) if args.image else folder(args, segment, rows, options))

@@ -167,8 +167,9 @@ def _from_scratch(cfg: Config, encoder: ConfigDict) -> None:
 
 
 def _train_encoder(cfg: Config) -> None:
-    """Freezing and a lower learning rate are for weights that know something already."""
-    cfg.model.text_encoder.pop('frozen', None)
+    """Freezing, with its cache, and a lower learning rate are for weights that know something already."""
+    for key in ('frozen', 'cache'):
+        cfg.model.text_encoder.pop(key, None)
     (cfg.get('optim_wrapper') or {}).get('paramwise_cfg', {}).get('custom_keys', {}).pop('text_encoder', None)
 
 

@@ -18,11 +18,11 @@ from ..datasets.spacing import SPACING_COLUMNS
 from ..evaluation.overlap import foreground_probability
 from ..models.layers.strict_init import match_weights
 from ..models.segmentors import TextEncoderDecoder
+from ..models.text_encoders import TextCache, quantize_text_encoder
 from .config import ConfigError, checkpoint_weights, innermost, load_config
 from .model_names import find_model
 from .pictures import LOADERS, ImageInput, Picture, PictureLoader
 from .prediction import Prediction
-from .text_memo import TextMemo
 
 # Steps of a test pipeline that a picture and a sentence alone cannot take.
 NEED_TRUTH = ('LoadMask', 'LoadMedicalMask', 'LoadAnnotations', 'PickText', 'EvaluateAtNetworkSize')
@@ -48,7 +48,7 @@ class TextSegInferencer:
     >>> segment = TextSegInferencer('configs/phantom/lsms-xs_phantom_96x96.py', 'work_dirs/demo/best.pth')
     >>> segment('slice.png', 'the largest lesion in the right lobe').mask
 
-    A sentence is encoded once for all pictures of a call. A picture is read and resized once for all its sentences,
+    A sentence is encoded once for all pictures and calls. A picture is read and resized once for all its sentences,
     and goes through the backbone once where backbone and neck do not use text.
 
     Args:
@@ -56,12 +56,21 @@ class TextSegInferencer:
             ``load_config`` made.
         checkpoint: weights; the vocabulary of the text encoder is taken from it. A named model of an index has its own.
         device: e.g. ``'cuda'``; default: an accelerator if there is one.
+        text_int8: run the linear layers of the text encoder in int8, on a CPU only: faster and smaller, less exact
+            (docs/text_encoders.md).
 
     Raises:
-        ConfigError: no such model, a config that makes no masks, or a device that is not there.
+        ConfigError: no such model, a config that makes no masks, a device that is not there, or int8 without text.
+        TextEncoderError: int8 on another device than a CPU.
     """
 
-    def __init__(self, config: str | Config, checkpoint: str | None = None, device: str | None = None):
+    def __init__(
+        self,
+        config: str | Config,
+        checkpoint: str | None = None,
+        device: str | None = None,
+        text_int8: bool = False,
+    ):
         if isinstance(config, Config):
             if checkpoint is None:
                 raise ConfigError('no checkpoint given for a Config: give a .pth file')
@@ -86,6 +95,13 @@ class TextSegInferencer:
         ours = isinstance(self.model, TextEncoderDecoder)
         self.uses_text = ours and self.model.text_encoder is not None
         self.text_free = stock or (ours and not self.uses_text)
+        if text_int8 and not self.uses_text:
+            raise ConfigError('text_int8 (--text-int8) is for models with a text encoder; this one has none')
+        if self.uses_text:
+            # Its weights stay as they are, frozen in training or not; and a prediction writes no files of a training.
+            self.model.text_encoder.cache = TextCache()
+            if text_int8:
+                quantize_text_encoder(self.model.text_encoder)
         self.pipeline = next(innermost(cfg.test_dataloader.dataset)).pipeline
         self.load, self._image_steps, self._text_steps = _split(self.pipeline)
 
@@ -163,15 +179,14 @@ class TextSegInferencer:
             raise ValueError(f'batch_size must be 1 or more, got {batch_size}')
         if threshold is not None and not 0 <= threshold <= 1:
             raise ValueError(f'threshold must be 0 to 1, got {threshold}')
-        memo = TextMemo(self.model) if self.uses_text else None
         batch: list[_Item] = []
         for item in self._items(queries, options):
             if batch and (len(batch) == batch_size or item.sizes != batch[0].sizes):
-                yield from self._predict(batch, memo, threshold)
+                yield from self._predict(batch, threshold)
                 batch = []
             batch.append(item)
         if batch:
-            yield from self._predict(batch, memo, threshold)
+            yield from self._predict(batch, threshold)
 
     def _check_text(self, text: object) -> None:
         if text is None and self.text_free:
@@ -191,7 +206,7 @@ class TextSegInferencer:
             yield _Item(packed['inputs'], packed['data_samples'], query.text or '', picture)
 
     @torch.no_grad()
-    def _predict(self, items: list['_Item'], memo: TextMemo | None, threshold: float | None) -> list[Prediction]:
+    def _predict(self, items: list['_Item'], threshold: float | None) -> list[Prediction]:
         numbers = [0]
         for before, now in pairwise(items):
             numbers.append(numbers[-1] + (not torch.equal(before.inputs, now.inputs)))
@@ -201,8 +216,7 @@ class TextSegInferencer:
             results = [answers[number] for number in numbers]
         else:
             batch = self._batch(items)
-            shared = {} if memo is None else dict(text=memo(batch['data_samples']), pictures=numbers)
-            results = self.model.predict(**batch, **shared)
+            results = self.model.predict(**batch, **(dict(pictures=numbers) if self.uses_text else {}))
         return [_read(result, item, threshold) for result, item in zip(results, items, strict=True)]
 
     def _batch(self, items: list['_Item']) -> dict:

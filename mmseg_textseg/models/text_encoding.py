@@ -1,7 +1,10 @@
 """Sentences of a batch to TextFeatures, the same for every model that has a text encoder."""
 
-from mmseg.utils import OptSampleList
-from torch import nn
+import numpy as np
+import torch
+from mmseg.utils import OptSampleList, SampleList
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
 from .text_features import TextFeatures
 
@@ -46,13 +49,42 @@ def check_text_width(name: str, part: nn.Module, text_encoder: nn.Module) -> Non
         )
 
 
+@torch.compiler.disable
+def sentence_keys(ids: Tensor, mask: Tensor) -> list[bytes]:
+    """A name a row of (B, T), equal for equal sentences: its ids as int64 bytes, -1 for a hole, no padding."""
+    rows = torch.where(mask, ids.long(), -1).cpu().numpy()  # one copy from the device, whatever the batch
+    ends = [int(np.flatnonzero(row >= 0).max(initial=-1)) + 1 for row in rows]
+    return [row[:end].tobytes() for row, end in zip(rows, ends, strict=True)]
+
+
 def encode_samples(text_encoder: nn.Module, data_samples: OptSampleList) -> TextFeatures:
     """Encode ``text_ids`` and ``text_mask`` of data samples, padded to the longest of the batch.
 
+    Equal sentences of a batch are encoded once, and the gradients of all of them add up. In training with dropout
+    they therefore share one draw. Where features cannot change (a frozen encoder, or no gradient in evaluation mode)
+    they come out of ``text_encoder.cache``, if it has a :class:`~mmseg_textseg.models.text_encoders.TextCache`.
+
     Raises:
         ValueError: a sample without tokens, or tokenised with another vocabulary.
+        TextCacheError: a file of the cache is damaged or cannot be written.
     """
-    samples = data_samples or []
+    ids, mask = _tokens(text_encoder, data_samples or [])
+    sentences = sentence_keys(ids, mask)
+    cache = getattr(text_encoder, 'cache', None)
+    trained = torch.is_grad_enabled() and not getattr(text_encoder, 'frozen', False)
+    if cache is not None and not text_encoder.training and not trained:
+        return cache.encode(text_encoder, ids, mask, sentences)
+    numbers = {sentence: number for number, sentence in enumerate(dict.fromkeys(sentences))}
+    if len(numbers) == len(sentences):
+        return text_encoder(ids, mask)
+    first = [sentences.index(sentence) for sentence in numbers]
+    text = text_encoder(ids[first], mask[first])
+    rows = [numbers[sentence] for sentence in sentences]
+    return TextFeatures(text.tokens[rows], mask, text.pooled[rows])
+
+
+def _tokens(text_encoder: nn.Module, samples: SampleList) -> tuple[Tensor, Tensor]:
+    """Ids and mask (B, T) of samples that were tokenised for this encoder."""
     absent = [str(s.metainfo.get('img_path', f'sample {i}')) for i, s in enumerate(samples) if 'text_ids' not in s]
     if absent or not samples:
         raise ValueError(
@@ -68,6 +100,5 @@ def encode_samples(text_encoder: nn.Module, data_samples: OptSampleList) -> Text
                 f'expects {expected}: give TokenizeText(tokenizer=...) the same source as '
                 'model.text_encoder (tools/train.py does so by itself)'
             )
-    ids = nn.utils.rnn.pad_sequence([s.text_ids for s in samples], batch_first=True)  # (B, T)
-    mask = nn.utils.rnn.pad_sequence([s.text_mask for s in samples], batch_first=True)
-    return text_encoder(ids, mask)
+    ids = pad_sequence([s.text_ids for s in samples], batch_first=True)  # (B, T)
+    return ids, pad_sequence([s.text_mask for s in samples], batch_first=True)

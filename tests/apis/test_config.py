@@ -171,6 +171,12 @@ def test_local_bert_in_place_of_one_from_scratch(bert_folder, tiny_config):
     model.text_encoder.init_weights()
 
 
+def test_scratch_is_trained_so_that_nothing_of_it_is_kept(tiny_config, phantom):
+    frozen = {'model.text_encoder.frozen': True, 'model.text_encoder.cache': 'somewhere'}
+    cfg = load_config(tiny_config, {'model.text_encoder.pretrained': 'scratch', **frozen, **data_options(phantom)})
+    assert not {'frozen', 'cache'} & cfg.model.text_encoder.keys()
+
+
 def test_scratch_in_place_of_an_encoder_of_another_shape(tiny_config, phantom):
     cfg = load_config(tiny_config, {'model.text_encoder.pretrained': 'scratch', **data_options(phantom)})
     assert cfg.model.text_encoder.arch == SCRATCH_ARCH

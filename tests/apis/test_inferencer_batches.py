@@ -13,7 +13,6 @@ from mmseg.registry import MODELS, TRANSFORMS
 
 from mmseg_textseg.apis import ConfigError, TextSegInferencer, load_config
 from mmseg_textseg.apis.inferencer import Query
-from mmseg_textseg.apis.text_memo import TextMemo
 
 # Of different lengths, so that batches pad them.
 SENTENCES = ['Lesion.', 'The lesion in the left lobe.', 'The large lesion in the right lobe of the left.']
@@ -53,6 +52,8 @@ def counted(segment, monkeypatch) -> Counter:
 
 def count_calls(segment, monkeypatch) -> Counter:
     counts, load = Counter(), segment.load
+    if segment.uses_text:
+        segment.model.text_encoder.cache.clear()
 
     def loading(*args, **kwargs):
         counts['loaded'] += 1
@@ -114,6 +115,36 @@ def test_one_sentence_for_all_pictures_and_all_kinds_of_them(segment, pictures):
 def test_a_sentence_is_encoded_once_for_all_pictures(segment, pictures, counted):
     segment(pictures, LEFT, batch_size=2)
     assert (counted['loaded'], counted['text'], counted['backbone']) == (5, 1, 5)
+    segment(pictures[0], SENTENCES[:2])
+    assert counted['text'] == 2, 'and for all calls'
+
+
+def test_weights_that_change_are_noticed_between_calls(tiny_config, checkpoint, pictures):
+    segment = TextSegInferencer(tiny_config, checkpoint, 'cpu')
+    before = segment(pictures[0], LEFT).probability
+    with torch.no_grad():
+        segment.model.text_encoder.bert.embeddings.word_embeddings.weight.mul_(-1)
+    assert np.abs(segment(pictures[0], LEFT).probability - before).max() > 1e-3
+
+
+def test_int8_text(segment, tiny_config, checkpoint, pictures, tmp_path):
+    small = TextSegInferencer(tiny_config, checkpoint, 'cpu', text_int8=True)
+    ours, theirs = (np.stack([a.probability for a in one(pictures[0], SENTENCES)]) for one in (small, segment))
+    difference = np.abs(ours - theirs).max()
+    assert 0 < difference < 0.2 * np.abs(theirs[1] - theirs[2]).max(), 'little beside what another sentence changes'
+    cfg = told_config(tiny_config, checkpoint, mode='whole')
+    cfg.model.update(type='EncoderDecoder', decode_head={**cfg.model.decode_head, 'type': 'FCNHead'})
+    cfg.model.pop('text_encoder')
+    with pytest.raises(ConfigError, match=r'--text-int8.*has none'):
+        TextSegInferencer(cfg, random_model(cfg, tmp_path), 'cpu', text_int8=True)
+
+
+def test_a_prediction_writes_no_cache_of_a_training(tiny_config, checkpoint, pictures, tmp_path):
+    cfg = load_config(tiny_config, checkpoint=checkpoint)
+    init = dict(type='StrictPretrained', checkpoint=checkpoint, prefix='text_encoder.')
+    cfg.model.text_encoder.update(frozen=True, cache=str(tmp_path / 'cache'), init_cfg=init)
+    TextSegInferencer(cfg, checkpoint, 'cpu')(pictures[0], LEFT)
+    assert not (tmp_path / 'cache').exists()
 
 
 def test_a_picture_is_loaded_once_for_all_sentences(segment, pictures, counted):
@@ -126,23 +157,6 @@ def test_a_picture_is_loaded_once_for_all_sentences(segment, pictures, counted):
 def test_batches_of_the_size_asked_for_and_of_one_picture_size(segment, pictures, counted):
     segment(pictures[:2] * 2 + pictures[2:3], LEFT, batch_size=3)
     assert counted['backbone calls'] == 3, 'three of one size, the fourth of it, and the one of another'
-
-
-def test_the_memo_starts_anew_when_full(segment, pictures):
-    queries = [Query(pictures[0], text) for text in SENTENCES]
-    expected = list(segment.stream(queries))
-    samples = [item.sample for item in segment._items(queries, {})]
-    memo = TextMemo(segment.model, most=2)
-    with torch.no_grad():
-        whole = segment.model.encode_text(samples)
-        for pair in ([0, 1], [2, 1], [0, 2]):
-            features = memo([samples[i] for i in pair])
-            assert len(memo._known) <= 2
-            length = features.mask.shape[1]
-            assert torch.equal(features.mask, whole.mask[pair][:, :length])
-            torch.testing.assert_close(features.tokens, whole.tokens[pair][:, :length], rtol=0, atol=1e-6)
-            torch.testing.assert_close(features.pooled, whole.pooled[pair], rtol=0, atol=1e-6)
-    assert [answer.text for answer in expected] == SENTENCES
 
 
 def test_a_stream_is_answered_as_it_comes(segment, pictures):

@@ -9,6 +9,7 @@ import cv2
 import nibabel as nib
 import numpy as np
 import pytest
+from torch import nn
 
 from mmseg_textseg.apis import TextSegInferencer
 
@@ -88,6 +89,13 @@ def test_one_picture(predict, segment, folder, tmp_path):
     drawn = read(tmp_path / 'new' / 'm_overlay.png')
     assert np.array_equal(drawn[:40][..., ::-1], answer.overlay())
     assert drawn.shape[0] > 40, 'the sentence is below'
+
+
+def test_text_in_int8(predict, tool, folder, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(tool, 'TextSegInferencer', lambda *options: made.append(TextSegInferencer(*options)) or made[0])
+    predict('--image', folder / 'b.jpg', '--text', LEFT, '--out', tmp_path / 'm.png', '--text-int8')
+    assert not any(isinstance(module, nn.Linear) for module in made[0].model.text_encoder.modules())
 
 
 def test_one_slice_with_a_threshold(predict, segment, folder, tmp_path):

@@ -1,5 +1,6 @@
 """BERT as the text encoder: pretrained by name or folder, or small and from scratch."""
 
+import hashlib
 import json
 import os
 
@@ -12,11 +13,8 @@ from torch import Tensor
 from ...tokenization import TokenizerSource, fingerprint, load_tokenizer, vocab_source
 from ..layers.strict_init import StrictInitModule
 from ..text_features import TextFeatures
-
-
-class TextEncoderError(RuntimeError):
-    """Weights, shape or vocabulary of a text encoder that cannot be used; the message holds the mend."""
-
+from .errors import TextEncoderError
+from .text_cache import TextCache, matmul_precision
 
 # What a checkpoint keeps of BertConfig, so that the encoder can be built again.
 ARCH_KEYS = (
@@ -49,7 +47,10 @@ class BertTextEncoder(StrictInitModule):
         arch: ``transformers.BertConfig`` arguments, e.g. ``dict(hidden_size=128, num_hidden_layers=2,
             num_attention_heads=2, intermediate_size=256)``. Needed from scratch, or to shape a hub
             name whose config is not cached.
-        frozen: no gradient, no dropout, no autograd graph; kept so by ``train()``.
+        frozen: no gradient, no dropout, no autograd graph; kept so by ``train()``. A sentence is then encoded once,
+            and its features are kept in memory (:class:`TextCache`).
+        cache: folder that keeps the features of a frozen encoder for later runs too, e.g. ``'work_dirs/text_cache'``.
+            It may be shared by runs, models and processes: features are found by weights, shape and vocabulary.
         init_cfg: ``dict(type='StrictPretrained', checkpoint=..., prefix='text_encoder.')`` takes the weights that
             another run trained, e.g. MPTPN's stage 1, instead of those of ``pretrained``.
     """
@@ -60,6 +61,7 @@ class BertTextEncoder(StrictInitModule):
         tokenizer: TokenizerSource | None = None,
         arch: dict | None = None,
         frozen: bool = False,
+        cache: str | None = None,
         init_cfg: dict | None = None,
     ):
         super().__init__(init_cfg)
@@ -73,12 +75,18 @@ class BertTextEncoder(StrictInitModule):
             )
         if frozen and pretrained is None and init_cfg is None:
             raise TextEncoderError('BertTextEncoder(frozen=True, pretrained=None) would freeze random weights')
+        if cache is not None and not frozen:
+            raise TextEncoderError(
+                f'BertTextEncoder(cache={cache!r}) needs frozen=True: features of an encoder that is trained change '
+                'with every step. Set model.text_encoder.frozen=True, or cache=None'
+            )
         self.pretrained = pretrained
         self.tokenizer_source = pretrained if tokenizer is None else tokenizer
         config = self._config(pretrained, self.tokenizer_source, dict(arch or {}))
         self.bert = BertModel(config, add_pooling_layer=False)
         self.out_channels: int = config.hidden_size
         self.frozen = frozen
+        self.cache = TextCache(cache) if frozen else None
         if frozen:
             self.requires_grad_(False)
             self.eval()
@@ -155,6 +163,8 @@ class BertTextEncoder(StrictInitModule):
 
     def train(self, mode: bool = True) -> 'BertTextEncoder':
         """Switch dropout; a frozen encoder stays in evaluation mode."""
+        if self.cache is not None:
+            self.cache.write()  # the Runner calls it before each epoch
         return super().train(mode and not self.frozen)
 
     def forward(self, ids: Tensor, mask: Tensor) -> TextFeatures:
@@ -177,6 +187,19 @@ class BertTextEncoder(StrictInitModule):
         """Features of ``batch`` sentences without tokens, for tensor mode (FLOPs, export)."""
         like = self.bert.embeddings.word_embeddings.weight if like is None else like
         return TextFeatures.empty(batch, length, self.out_channels, like)
+
+    def identity(self) -> dict:
+        """All that features depend on: shape, weights, vocabulary and precision. Reads every weight."""
+        config, weights = self.bert.config.to_dict(), hashlib.sha256()
+        for name, value in self.bert.state_dict().items():
+            weights.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
+            weights.update(value.detach().cpu().flatten().view(torch.uint8).numpy())
+        return dict(
+            arch={key: config[key] for key in ARCH_KEYS},
+            weights=weights.hexdigest(),
+            tokenizer=self.fingerprint,
+            precision=matmul_precision(),
+        )
 
     def get_extra_state(self) -> Tensor:
         """What it takes to build this encoder again: vocabulary and shape, as bytes in a uint8 tensor."""
