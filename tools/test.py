@@ -1,7 +1,7 @@
 """Evaluate a checkpoint: MMSegmentation's arguments, mmengine's Runner.
 
 python tools/test.py CONFIG CHECKPOINT --out DIR [--protocol lvit ris ...] [--evaluate-at network] [--save-masks]
-                                       [--shuffle-text | --partial-text 0.5] [--tta] [...]
+                                       [--shuffle-text | --partial-text 0.5] [--tta] [--fuse] [...]
 
 --out DIR writes DIR/per_sample.csv, with --save-masks DIR/masks/* and, last of all, DIR/metrics.json: docs/metrics.md
 """
@@ -18,6 +18,7 @@ import mmseg
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.datasets.transforms import PackSegInputs
 
@@ -29,6 +30,7 @@ from mmseg_textseg.datasets.medical import MedicalImageError
 from mmseg_textseg.evaluation import PROTOCOLS, EvaluationError
 from mmseg_textseg.evaluation.boundaries import load_monai
 from mmseg_textseg.fileio import sha256
+from mmseg_textseg.models.fusing import FusingError, fuse
 from mmseg_textseg.models.layers import match_weights
 
 PACKING = ('PackTextSegInputs', 'PackSegInputs')
@@ -67,6 +69,9 @@ def parse_args() -> argparse.Namespace:
         help='test-time augmentation, where the config has tta_pipeline; where sentences name sides, flips need '
         'SwapDirectionWords',
     )
+    parser.add_argument(
+        '--fuse', action='store_true', help='fold batch norms into convolutions: faster, the same but for rounding'
+    )
     args = parser.parse_args()
     if args.save_masks and not args.out:
         parser.error('--save-masks needs --out DIR')
@@ -75,6 +80,22 @@ def parse_args() -> argparse.Namespace:
     if args.evaluate_at == 'network' and args.tta:
         parser.error('--evaluate-at network: the views of --tta may be of several sizes: leave one of them out')
     return args
+
+
+class FuseHook(Hook):
+    """Tests with the folded model. Last, since other hooks (EMA's) may put weights into the model before a test."""
+
+    priority = 'LOWEST'
+
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Put the folded model in the place of the model, which may be in wrappers."""
+        wrapper, model = None, runner.model
+        while hasattr(model, 'module'):
+            wrapper, model = model, model.module
+        if wrapper is None:
+            runner.model = fuse(model)
+        else:
+            wrapper.module = fuse(model)
 
 
 def _partial(text: str) -> float | list[str]:
@@ -155,7 +176,7 @@ def versions(metric: ConfigDict) -> dict[str, str]:
 
 def main() -> None:
     args = parse_args()
-    with plain_errors(EvaluationError, ImportError, MedicalImageError):
+    with plain_errors(EvaluationError, FusingError, ImportError, MedicalImageError):
         cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
         if cfg.get('test_dataloader') is None:
             raise ConfigError(f'{args.config} has no test_dataloader: a pretraining makes no masks to evaluate')
@@ -197,6 +218,7 @@ def main() -> None:
                     tta=args.tta,
                     network_size=any(find(cfg.test_dataloader.dataset, type='EvaluateAtNetworkSize')),
                 ),
+                fused=args.fuse,
                 versions=versions(metric),
             )
         runner = Runner.from_cfg(cfg)
@@ -205,6 +227,8 @@ def main() -> None:
         while hasattr(model, 'module'):  # DDP's and test-time augmentation's wrappers
             model = model.module
         match_weights(model, checkpoint_weights(args.checkpoint), args.checkpoint)
+        if args.fuse:
+            runner.register_hook(FuseHook())
         runner.test()
 
 

@@ -1,11 +1,13 @@
 """tools/test.py: what its options make of a config. What it writes: test_tools_end_to_end.py."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmseg.datasets.transforms import PackSegInputs
 
@@ -130,3 +132,44 @@ def test_versions_name_monai_where_it_measured(tool):
     usual = {'python', 'torch', 'mmengine', 'mmcv', 'mmseg', 'mmseg_textseg', 'numpy'}
     assert tool.versions({}).keys() == usual
     assert tool.versions(dict(protocol=['lvit', 'boundary'])).keys() == usual | {'monai'}
+
+
+@pytest.mark.parametrize('wrappers', [0, 1, 2])
+def test_fuse_hook_reaches_the_model_in_its_wrappers(tool, monkeypatch, wrappers):
+    monkeypatch.setitem(tool.FuseHook.before_test_epoch.__globals__, 'fuse', lambda model: f'fused {model}')
+    runner = SimpleNamespace(model='model')
+    for _ in range(wrappers):
+        runner.model = SimpleNamespace(module=runner.model)
+    tool.FuseHook().before_test_epoch(runner)
+    found = runner.model
+    for _ in range(wrappers):
+        found = found.module
+    assert found == 'fused model'
+
+
+@pytest.mark.slow
+def test_a_fused_test_gives_the_same_values(tool, tiny_model, tmp_path, monkeypatch):
+    """It tests with the folded model, made of the checkpoint's weights and not of those before."""
+    space, models, calls = tool.FuseHook.before_test_epoch.__globals__, [], []
+    fuse = space['fuse']
+
+    def watched(model):
+        models.append(fuse(model))
+        models[-1].backbone.register_forward_pre_hook(lambda *_: calls.append(1))
+        return models[-1]
+
+    monkeypatch.setitem(space, 'fuse', watched)
+    found = []
+    for options in ((), ('--fuse',)):
+        argv = [tiny_model.config, tiny_model.checkpoint, '--out', tmp_path, '--work-dir', tmp_path / 'work', *options]
+        monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, argv)])
+        tool.main()
+        found.append(json.loads((tmp_path / 'metrics.json').read_text()))
+        assert len(models) == bool(options)
+    assert calls
+    weights = torch.load(tiny_model.checkpoint, weights_only=False)['state_dict']
+    assert torch.equal(models[0].decode_head.conv_seg.weight, weights['decode_head.conv_seg.weight'])
+    assert [summary.pop('fused') for summary in found] == [False, True]
+    plain, fused = (summary['protocols'] for summary in found)
+    for name, values in plain.items():
+        assert fused[name] == pytest.approx(values, abs=0.01), name

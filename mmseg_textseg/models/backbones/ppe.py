@@ -15,6 +15,7 @@ from mmengine.model import ModuleList
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..layers.checkpointing import checkpointed
 from ..layers.strict_init import StrictInitModule
 from ..text_features import TextFeatures
 from .text_branch import PatchTextMixin
@@ -53,6 +54,8 @@ class PPE(PatchTextMixin, StrictInitModule):
         down_vit: False leaves the DownViTs out but for their patches and text (Table 3).
         up_vit: False leaves the UpViTs out (Table 3).
         in_channels: of the image.
+        with_cp: gradient checkpointing of the image branch, whose maps are as large as the image: its activations are
+            computed again in backward instead of being kept, with the same gradients and running statistics.
         frozen: not trained in stage 2: no gradient, batch norm and dropout as in evaluation.
         norm_cfg: norm layer of the 2-D convolutions.
         init_cfg: ``dict(type='StrictPretrained', checkpoint=<of stage 1>, prefix='backbone.')``. mmengine's
@@ -82,6 +85,7 @@ class PPE(PatchTextMixin, StrictInitModule):
         frozen: bool = False,
         norm_cfg: dict = dict(type='BN', requires_grad=True),
         init_cfg: dict | None = None,
+        with_cp: bool = False,
     ):
         super().__init__(init_cfg)
         if token_mixing not in ('conv', 'attention'):
@@ -101,6 +105,7 @@ class PPE(PatchTextMixin, StrictInitModule):
         tied = text_channels is not None and token_mixing == 'conv'
         self.num_text_tokens = num_text_tokens if tied else None
         self.frozen = frozen
+        self.with_cp = with_cp
         widths = self.out_channels = (base_channels, 2 * base_channels, 4 * base_channels)
         self.patch_sizes = tuple(patch_size // stride for stride in self.STRIDES)
         self.grid = tuple(-(-side // patch_size) for side in self.img_size)
@@ -171,9 +176,10 @@ class PPE(PatchTextMixin, StrictInitModule):
         """
         self._check(x, text)
         x = x.contiguous(memory_format=torch.channels_last)
-        maps = [self.stem(x)]
-        for block in self.down_blocks:
-            maps.append(block(maps[-1]))
+        maps = []
+        for block in (self.stem, *self.down_blocks):
+            x = checkpointed(block, x) if self.with_cp else block(x)
+            maps.append(x)
         embedded = [embed(m) for embed, m in zip(self.patches, maps, strict=True)]
         grid = embedded[0][1]
         tokens = [t for t, _ in embedded]
@@ -209,5 +215,7 @@ class PPE(PatchTextMixin, StrictInitModule):
         they come first here: the same output, ``patch_size`` squared times fewer products.
         """
         y = conv(rearrange(tokens, 'b (h w) c -> b c h w', h=grid[0]))
+        # On one thread PyTorch's 1x1 convolution leaves channels-last; here it is small, the sum is not.
+        y = y.contiguous(memory_format=torch.channels_last)
         y = F.interpolate(y, scale_factor=patch_size, mode='nearest')
         return x + y[:, :, : x.shape[2], : x.shape[3]]

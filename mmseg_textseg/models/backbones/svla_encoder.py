@@ -12,6 +12,7 @@ from mmseg.models.backbones.mscan import OverlapPatchEmbed, StemConv
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from ..layers.checkpointing import checkpointed
 from ..layers.strict_init import StrictInitModule
 from ..text_encoding import require_text
 from ..text_features import TextFeatures
@@ -42,6 +43,8 @@ class SVLAEncoder(StrictInitModule):
             since SLViT has none.
         out_indices: which stages' maps are returned, ascending, 0 the first. Stages after the last of them are not
             built; those before are, with their norm, since the next stage starts from the normed map.
+        with_cp: gradient checkpointing: a block's activations are computed again in backward instead of being kept,
+            with the same gradients and running statistics.
         drop_path_rate: at the last block, growing linearly from 0; None takes the variant's.
         in_channels: of the image.
         norm_cfg: norm layer of stem and blocks.
@@ -70,6 +73,7 @@ class SVLAEncoder(StrictInitModule):
         fusion: Literal['svla', 'gate'] = 'svla',
         pixel_map: bool | None = None,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        with_cp: bool = False,
     ):
         super().__init__(init_cfg)
         if norm_position not in ('pre', 'post'):
@@ -85,6 +89,7 @@ class SVLAEncoder(StrictInitModule):
         self.text_channels = text_channels
         self.kernel_sizes = tuple(kernel_sizes)
         self.out_indices = tuple(out_indices)
+        self.with_cp = with_cp
         # What no SegNeXt checkpoint has; everything else must be in it.
         units = [unit for unit, kernel in enumerate(kernel_sizes) if kernel not in SEGNEXT_KERNELS]
         self.new_weights = ('language', *(rf'spatial_gating_unit\.conv{unit}_' for unit in units))
@@ -184,7 +189,7 @@ class SVLAEncoder(StrictInitModule):
             if i > 1:  # the stem's sequence holds its norms already
                 x = embed.norm(x)
             for block in getattr(self, f'block{i}'):
-                x = block(x, text)
+                x = checkpointed(block, x, text) if self.with_cp else block(x, text)
             norm = getattr(self, f'norm{i}')
             # Channels are last in memory, so layer norm over them needs no copy.
             x = F.layer_norm(x.permute(0, 2, 3, 1), norm.normalized_shape, norm.weight, norm.bias, norm.eps)
