@@ -17,6 +17,7 @@ from tqdm import tqdm
 from mmseg_textseg.apis import ConfigError, TextSegInferencer, find_model, load_config
 from mmseg_textseg.apis.cli import plain_errors
 from mmseg_textseg.apis.folder import captioned, check_pictures, rows_of_folder, rows_of_table, write_answers
+from mmseg_textseg.engine import keep_freed_memory
 from mmseg_textseg.fileio import write_png
 
 
@@ -75,6 +76,7 @@ def folder(args: argparse.Namespace, segment: TextSegInferencer, rows: list, opt
 
 def main() -> None:
     args = parse_args()
+    keep_freed_memory()
     window = args.window[0] if args.window and len(args.window) == 1 else args.window
     options = dict(threshold=args.threshold, batch_size=args.batch_size, window=window, **args.load)
     with plain_errors(ValueError, ImportError):

@@ -27,6 +27,7 @@ from mmseg_textseg.apis import ConfigError, load_config
 from mmseg_textseg.apis.cli import add_common_arguments, apply_common, plain_errors, require
 from mmseg_textseg.apis.config import checkpoint_weights, find, innermost
 from mmseg_textseg.datasets.medical import MedicalImageError
+from mmseg_textseg.engine import keep_freed_memory
 from mmseg_textseg.evaluation import PROTOCOLS, EvaluationError
 from mmseg_textseg.evaluation.boundaries import load_monai
 from mmseg_textseg.fileio import sha256
@@ -176,6 +177,7 @@ def versions(metric: ConfigDict) -> dict[str, str]:
 
 def main() -> None:
     args = parse_args()
+    keep_freed_memory()
     with plain_errors(EvaluationError, FusingError, ImportError, MedicalImageError):
         cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
         if cfg.get('test_dataloader') is None:
