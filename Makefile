@@ -8,10 +8,10 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constrain
 
 export HF_HUB_DISABLE_TELEMETRY := 1
 # No test and no demo may depend on a hub being in reach.
-demo mptpn-demo test: export HF_HUB_OFFLINE := 1
+demo mptpn-demo test bench: export HF_HUB_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo mptpn-demo test lint refhl-phantom clean
+.PHONY: help venv demo mptpn-demo test lint bench refhl-phantom clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ test: $(STAMP)  ## run the tests, report coverage
 lint: $(STAMP)  ## check style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+bench: $(STAMP)  ## time our models and their parts beside other ways to do the same job
+	@$(BIN)/python tools/benchmark.py --out work_dirs/benchmark
 
 refhl-phantom: $(STAMP)  ## write a made-up stand-in where the LSMS configs look for RefHL-Seg
 	@$(BIN)/python tools/make_phantom.py --out data/refhl --cases 60 --size 480 --seed 0

@@ -37,6 +37,42 @@ def test_macs_of_fused_attention():
     assert macs(lambda: scaled_dot_product_attention(q, k, k)) == pytest.approx(2 * (2 * 5 * 7 * 4))
 
 
+def test_flops_of_products_in_place_and_backward():
+    a, b, out = torch.randn(3, 5), torch.randn(5, 7, requires_grad=True), torch.zeros(3, 7)
+    assert costs.count_flops(lambda: out.addmm_(a, b.detach(), alpha=-1)).get_total_flops() == 2 * 3 * 5 * 7
+    # As much again for the gradient of b, and none for a's.
+    assert costs.count_flops(lambda: (a @ b).sum().backward()).get_total_flops() == 2 * 2 * 3 * 5 * 7
+
+
+@pytest.mark.parametrize(
+    'layer',
+    [nn.Conv2d(6, 6, (1, 5), padding=(0, 2), groups=6), nn.Conv2d(6, 8, 3, stride=2), nn.ConvTranspose2d(6, 2, 2)],
+)
+def test_a_convolution_costs_as_much_for_each_of_its_gradients(layer):
+    x = torch.randn(2, 6, 9, 9)
+
+    def flops(x, trained):
+        layer.requires_grad_(trained)
+        return costs.count_flops(lambda: layer(x).sum().backward()).get_total_flops()
+
+    with torch.no_grad():
+        forward = costs.count_flops(lambda: layer(x)).get_total_flops()
+    assert forward > 0
+    assert flops(x, True) == 2 * forward
+    assert flops(x.requires_grad_(), False) == 2 * forward
+    assert flops(x, True) == 3 * forward
+
+
+def test_flops_where_a_view_of_a_parameter_meets_a_module():
+    class Scaled(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * nn.Identity()(self.bias[:, None].expand(-1, 1).mT)
+
+    layer = Scaled(5, 7)
+    with torch.no_grad():
+        assert costs.count_flops(lambda: layer(torch.randn(3, 5))).get_total_flops() == 2 * 3 * 5 * 7
+
+
 @pytest.fixture(scope='module')
 def subject(tiny_config):
     with DefaultScope.overwrite_default_scope('mmseg'):
@@ -95,7 +131,7 @@ def in_turn(monkeypatch):
         load = lambda on: order.append('(' if on else ')')  # noqa: E731
         return SimpleNamespace(model=nn.Identity(), ready=1, step=act, predict=act, load=load)
 
-    monkeypatch.setattr(costs, '_clock', lambda call: call())
+    monkeypatch.setattr(costs, 'clock', lambda call: call())
     return make, order
 
 
