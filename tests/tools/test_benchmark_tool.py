@@ -46,7 +46,7 @@ def test_files_of_a_quick_run(benchmark, tmp_path):
     assert code == 0, errors
     assert sorted(path.name for path in out.iterdir()) == ['benchmark.json', 'benchmark.md', 'ratios.png']
     record = json.loads((out / 'benchmark.json').read_text())
-    assert record['command'] == ['encoder', '--quick', '--out', str(out), '--threads', '1']
+    assert record['command'] == ['encoder', '--quick', '--out', str(out), '--threads', '1', '--default-allocator']
     assert record['machine']['threads'] == torch.get_num_threads() == 1
     assert (record['repeats'], record['warmup'], record['failures']) == (1, 1, [])
     (group,) = record['groups']
