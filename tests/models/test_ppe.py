@@ -5,9 +5,11 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from mmseg.models.backbones.vit import TransformerEncoderLayer
 from torch import nn
 
 from mmseg_textseg.models import PPE
+from mmseg_textseg.models.backbones.u_transformer import TransformerLayer
 
 C, C_TEXT, T, HEADS = 4, 6, 5, 2
 SIZE = (16, 24)  # 2 x 3 patches
@@ -270,6 +272,20 @@ def test_eq_3_and_5_transformer(make, depth, ratio):
     assert len(vit) == depth
     assert vit[0].ffn.layers[0][0].out_features == ratio * 2 * C
     assert_same([vit(y)], [transformer(y, vit)], [y, *vit.parameters()])
+
+
+@pytest.mark.parametrize('rates', [dict(drop_rate=0.5), dict(attn_drop_rate=0.5)], ids=str)
+@modes
+def test_transformer_drops_as_mmsegs(randomise, rates, training):
+    """The same numbers drawn, by the attention too; none in evaluation."""
+    layer = randomise(TransformerLayer(8, HEADS, 16, **rates)).double().train(training)
+    y, outputs = torch.randn(1, 6, 8).double(), []  # of two images numbers come in another order
+    for forward in (TransformerLayer.forward, TransformerEncoderLayer.forward):
+        torch.manual_seed(1)
+        outputs.append(forward(layer, y))
+    torch.testing.assert_close(*outputs, **close)
+    again = layer(y)
+    assert torch.equal(again, outputs[0]) is not training
 
 
 @modes

@@ -3,9 +3,12 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from mmseg_textseg.models import UpAttention
-from mmseg_textseg.models.layers.up_attention import SkipGate
+from mmseg_textseg.models.layers import up_conv
+from mmseg_textseg.models.layers.pointwise import pointwise
+from mmseg_textseg.models.layers.up_attention import SkipGate, pool_channels
 
 DEEP, SKIP = 6, 4
 modes = pytest.mark.parametrize('training', [False, True], ids=['eval', 'train'])
@@ -71,11 +74,32 @@ def assert_same(ours, theirs, leaves):
 
 @pools
 @pytest.mark.parametrize('size', [(6, 8), (5, 3), (1, 1)], ids=str)
-def test_gate(randomise, pool, size):
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=['nchw', 'nhwc'])
+def test_gate(randomise, layout, pool, size):
     module, (_, skip) = randomise(SkipGate(SKIP, pool)).double(), pair(size)
+    skip = skip.detach().contiguous(memory_format=layout).requires_grad_()
     ours = module(skip)
     assert ours.shape == ((2, 1, *size) if pool == 'channel' else (2, SKIP, 1, 1))
     assert_same(ours.expand_as(skip), gate(skip, module, pool), [skip, *module.parameters()])
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=['nchw', 'nhwc'])
+def test_pooling_over_channels(layout):
+    x = torch.randn(2, SKIP, 3, 5, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    assert_same(torch.stack(pool_channels(x)), torch.stack([x.mean(1), x.amax(1)]), [x])
+    with torch.no_grad():
+        torch.testing.assert_close(torch.stack(pool_channels(x)), torch.stack([x.mean(1), x.amax(1)]), **close)
+
+
+@pytest.mark.parametrize('bias', [False, True])
+@pytest.mark.parametrize('outer', [1, 5])
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=['nchw', 'nhwc'])
+def test_pointwise_is_a_1x1_convolution(layout, outer, bias):
+    conv = torch.nn.Conv2d(SKIP, outer, 1, bias=bias).double()
+    x = torch.randn(2, SKIP, 3, 5, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
+    ours = pointwise(conv, x)
+    assert ours.is_contiguous(memory_format=layout)
+    assert_same(ours, conv(x), [x, *conv.parameters()])
 
 
 def test_gate_widths_are_the_papers():
@@ -99,10 +123,15 @@ def test_gate_is_no_sigmoid(randomise, pool):
 @modes
 @pools
 @pytest.mark.parametrize('size', [(6, 8), (2, 2), (5, 8), (6, 7), (5, 3)], ids=str)
-def test_value_and_gradients(randomise, pool, size, training):
+@pytest.mark.parametrize('layout', ['nchw', 'nhwc', 'nhwc, by differences'])
+def test_value_and_gradients(monkeypatch, randomise, layout, pool, size, training):
     """Odd sides too, where an up-sampled pixel is cut and zeros follow."""
     module = randomise(UpAttention(DEEP, SKIP, pool=pool)).double().train(training)
     deep, skip = pair(size)
+    if layout != 'nchw':
+        deep, skip = (x.detach().contiguous(memory_format=torch.channels_last).requires_grad_() for x in (deep, skip))
+    if 'differences' in layout:
+        monkeypatch.setattr(up_conv, 'WIDE', 1)
     theirs = reference(module, deep, skip, pool, training)  # before ours moves the running statistics
     assert_same(module(deep, skip), theirs, [deep, skip, *module.parameters()])
 
@@ -121,6 +150,17 @@ def test_running_statistics_are_those_of_the_direct_form(randomise, pool):
         (before[1], module.conv1.bn.running_var, x.var((0, 2, 3))),
     ):
         torch.testing.assert_close(new, 0.9 * old + 0.1 * value, **close)
+
+
+@pytest.mark.parametrize('size', [(6, 8), (5, 7)], ids=str)
+def test_a_norm_folded_into_the_first_convolution(randomise, size):
+    """Gives it a bias, once for both of its parts."""
+    module, (deep, skip) = randomise(UpAttention(DEEP, SKIP)).double().eval(), pair(size)
+    expected, conv, norm = module(deep, skip), module.conv1.conv, module.conv1.bn
+    statistics = norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    conv.weight, conv.bias = fuse_conv_bn_weights(conv.weight, conv.bias, *statistics)
+    module.conv1.bn = torch.nn.Identity()
+    torch.testing.assert_close(module(deep, skip), expected, **close)
 
 
 def test_out_channels():

@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch.utils.flop_counter import FlopCounterMode
@@ -41,6 +42,18 @@ def test_line_16(randomise, options, size):
     inputs = maps(size=size)
     y1, y2, y3 = whole.msff(inputs)
     torch.testing.assert_close(whole(inputs), classify(whole.up21(whole.up32(y3, y2), y1), whole))
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last], ids=['nchw', 'nhwc'])
+def test_the_classifier_is_mmsegs(randomise, layout):
+    """Its dropout too."""
+    head = randomise(UpAttentionHead(WIDTHS, dropout_ratio=0.5)).double().train()
+    x, outputs = maps()[0].contiguous(memory_format=layout), []
+    for classifier in (UpAttentionHead.cls_seg, BaseDecodeHead.cls_seg):
+        torch.manual_seed(1)
+        outputs.append(classifier(head, x))
+    torch.testing.assert_close(*outputs)
+    assert not torch.allclose(outputs[0], head.eval().cls_seg(x))
 
 
 def test_widths_of_the_paper():

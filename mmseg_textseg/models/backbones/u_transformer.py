@@ -30,11 +30,22 @@ def conv_tokens(conv: nn.Module, tokens: Tensor) -> Tensor:
 def transformer_layers(channels: int, depth: int, num_heads: int, mlp_ratio: float, dropout: float) -> nn.Sequential:
     """Y' = MSA(LN Y) + Y, Y = MLP(LN Y') + Y' (eq. 3, 5), ``depth`` times, on (B, N, channels)."""
     return nn.Sequential(
-        *(
-            TransformerEncoderLayer(channels, num_heads, int(mlp_ratio * channels), drop_rate=dropout)
-            for _ in range(depth)
-        )
+        *(TransformerLayer(channels, num_heads, int(mlp_ratio * channels), drop_rate=dropout) for _ in range(depth))
     )
+
+
+class TransformerLayer(TransformerEncoderLayer):
+    """MMSegmentation's layer, which asks for the weights of its attention and drops them; this one does not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, N, C) -> (B, N, C)."""
+        attention, y = self.attn.attn, self.norm1(x)
+        qkv = F.linear(y, attention.in_proj_weight, attention.in_proj_bias)
+        q, k, v = qkv.unflatten(2, (3, attention.num_heads, -1)).permute(2, 0, 3, 1, 4)  # (B, heads, N, C / heads)
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=attention.dropout if self.training else 0.0)
+        y = attention.out_proj(y.transpose(1, 2).flatten(2))
+        x = x + self.attn.dropout_layer(self.attn.proj_drop(y))
+        return self.ffn(self.norm2(x), identity=x)
 
 
 class TextConvs(nn.Module):

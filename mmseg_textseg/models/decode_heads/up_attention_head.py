@@ -7,6 +7,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from ..layers.pointwise import pointwise
 from ..layers.up_attention import UpAttention
 from ..necks.msff import MSFF
 from ..text_features import TextFeatures
@@ -80,6 +81,10 @@ class UpAttentionHead(TextFusionMixin, BinaryAccuracyMixin, BaseDecodeHead):
         """Logits of maps that hold the text already, or know none."""
         x1, x2, x3 = self._transform_inputs(inputs)
         return self.cls_seg(self.up21(self.up32(x3, x2), x1))
+
+    def cls_seg(self, feat: Tensor) -> Tensor:
+        """Logits of decoded maps, as :class:`BaseDecodeHead` makes them."""
+        return pointwise(self.conv_seg, feat if self.dropout is None else self.dropout(feat))
 
 
 @MODELS.register_module()
