@@ -63,7 +63,10 @@ class Subject:
         sample.text_mask = torch.ones(signature.max_tokens, dtype=torch.bool)
 
     def predict(self, data: dict) -> list:
-        """Masks of a batch."""
+        """Masks of a batch, its text encoded anew."""
+        cache = getattr(getattr(self.model, 'text_encoder', None), 'cache', None)
+        if cache is not None:
+            cache.clear()
         with torch.no_grad():
             return self.model.test_step(data)
 

@@ -1,5 +1,6 @@
 """LSMS and its encoder beside MMSegmentation's: forward, and a training step."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -170,6 +171,7 @@ def lsms_groups(
     for name, variant in _variants(variants):
         ours, stock = build_lsms(variant).eval(), build_stock(variant, text=False).eval()
         stock.load_ours(ours.state_dict())
+        turned = copy.deepcopy(stock).to(memory_format=torch.channels_last)
         fused = fuse(ours)
         for size in sizes:
             for batch in batches:
@@ -178,6 +180,7 @@ def lsms_groups(
                     text = ours.text_encoder(*ids)
                 calls = {
                     'SegNeXt at stride 4': partial(stock, x),
+                    'the same, channels-last': partial(turned, x.contiguous(memory_format=torch.channels_last)),
                     'LSMS, words encoded before': partial(logits, ours, x, text),
                     'LSMS, folded, words encoded before': partial(logits, fused, x, text),
                     'LSMS with BERT': partial(logits, ours, x, ids),

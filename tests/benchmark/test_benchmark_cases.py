@@ -53,6 +53,7 @@ def test_whole_models_have_one_shape_and_ours_say_the_same_however_the_words_com
     (group,) = models.lsms_groups(**SMALL)
     found = {name: call() for name, call in group.contenders.items()}
     stock = found.pop('SegNeXt at stride 4')
+    torch.testing.assert_close(found.pop('the same, channels-last'), stock, rtol=1e-4, atol=1e-5)
     first = found['LSMS with BERT']
     assert stock.shape == first.shape == (2, 2, 16, 16)
     assert group.reference == 'SegNeXt at stride 4'

@@ -280,3 +280,17 @@ def test_drop_path_drops_whole_branches_in_training_only(randomise, make_text, p
     module.drop_path.train()  # norms stay as they are
     seen = {round(module(x, text).sum().item(), 6) for _ in range(64)}
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_half_precision_with_tokens_that_are_alike(randomise, make_text, dtype):
+    """Tokens share most of their value, as BERT's do; and a constant map, which two norms stretch by 1 / sqrt(eps)."""
+    svla = make(randomise).float()
+    text = make_text((4, 3), C_TEXT)
+    alike = text._replace(tokens=text.tokens * 0.1 + 3 * torch.randn(C_TEXT))
+    for x in (image().float(), torch.full((2, C, 5, 7), 0.3), image(height=1, width=1).float()):
+        exact = svla(x, alike)
+        with torch.autocast('cpu', dtype):
+            rough = svla(x, alike)
+        assert rough.isfinite().all()
+        assert (rough - exact).abs().mean() < 0.1 * exact.abs().mean()

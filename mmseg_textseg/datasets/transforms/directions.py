@@ -25,7 +25,7 @@ def turn_array(array: np.ndarray, turn: str) -> np.ndarray:
     quarters = _QUARTERS[compose_turns('horizontal', turn) if mirror else turn]
     if array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] == (3,)):  # OpenCV is ten times faster
         array = cv2.flip(array, 1) if mirror else array
-        return cv2.rotate(array, _ROTATIONS[quarters]) if quarters else array
+        return cv2.rotate(array, _ROTATIONS[quarters]) if quarters else array.copy()
     array = np.flip(array, 1) if mirror else array
     return np.rot90(array, quarters).copy()
 

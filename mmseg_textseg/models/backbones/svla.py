@@ -15,7 +15,7 @@ from einops import rearrange
 from mmseg.models.backbones.mscan import MSCAAttention, MSCABlock
 from torch import Tensor, nn
 
-from ..layers.norm import InstanceNorm, centred, centred_product, inverse_deviation
+from ..layers.norm import InstanceNorm, centred, inverse_deviation, normed_product
 from ..layers.strip_conv import row_conv
 from ..text_features import TextFeatures
 
@@ -85,16 +85,17 @@ class LanguageBranch(nn.Module):
         centre = centred(pre)
         weights = self._attention(centre, text)  # (B, N, T)
         values = F.linear(self.l2(text.tokens), self.out[0].weight.flatten(1))  # (B, T, C)
-        weights, factor = centred_product(weights, values, self.out[1].eps)
+        weights, values = normed_product(weights, values, self.out[1].eps)
         pixel_map = None
         if self.v2 is not None:
             pixel_map = F.conv2d(centre, self.v2[0].weight)
-            deviation = inverse_deviation(pixel_map, self.v2[1].eps)
-            if self.gate is None:
-                factor = factor * deviation
+            factor = inverse_deviation(pixel_map, self.v2[1].eps)  # (B, 1, C)
+            # Two of them, up to 1 / eps together, would overflow a half type.
+            if self.gate is None and pixel_map.dtype in (torch.float32, torch.float64):
+                values = values * factor
             else:
-                pixel_map = pixel_map * rearrange(deviation, 'b 1 c -> b c 1 1').to(pixel_map.dtype)
-        words = torch.matmul(weights, (values * factor).to(weights.dtype))  # (B, N, T) x (B, T, C) -> (B, N, C)
+                pixel_map = pixel_map * rearrange(factor, 'b 1 c -> b c 1 1').to(pixel_map.dtype)
+        words = torch.matmul(weights, values.to(weights.dtype))  # (B, N, T) x (B, T, C) -> (B, N, C)
         words = rearrange(words, 'b (h w) c -> b c h w', h=pre.shape[2])
         if self.gate is not None:
             words = self.gate(words) * words
@@ -192,7 +193,7 @@ class SVLABlock(MSCABlock):
             return self.norm2(x + self.drop_path(self.mlp(x)))
         y = self.norm1(x)
         attended = self.attn.activation(self.attn.proj_1(y))
-        attended = self.attn.proj_2(self.attn.spatial_gating_unit(attended, text)).add_(y)
+        attended = self.attn.proj_2(self.attn.spatial_gating_unit(attended, text)) + y
         x = self._add(x, self.layer_scale_1, attended)
         return self._add(x, self.layer_scale_2, self.mlp(self.norm2(x)))
 

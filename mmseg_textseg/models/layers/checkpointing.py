@@ -15,14 +15,16 @@ def checkpointed(module: nn.Module, *args):
 
     ``torch.utils.checkpoint`` alone would move the running statistics of batch norms twice a step, and so does
     mmengine's ``activation_checkpointing``, whose reentrant form also cannot lead gradients into a text encoder from
-    several blocks. Without gradient it is a plain call. ``torch.compile`` leaves it, and the loop it stands in, as
-    they are.
+    several blocks. Where nothing needs a gradient it is a plain call. ``torch.compile`` leaves it, and the loop
+    it stands in, as they are.
 
     Args:
         module: whose activations are not kept.
         args: tensors and tuples of tensors.
     """
-    if not torch.is_grad_enabled():
+    tensors = [*module.parameters(), *(value for value in args if isinstance(value, torch.Tensor))]
+    tensors += [value for group in args if isinstance(group, tuple) for value in group]
+    if not torch.is_grad_enabled() or not any(value.requires_grad for value in tensors):
         return module(*args)
     return checkpoint(module, *args, use_reentrant=False, context_fn=lambda: (nullcontext(), _spare_buffers(module)))
 

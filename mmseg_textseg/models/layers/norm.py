@@ -25,14 +25,12 @@ def inverse_deviation(x: Tensor, eps: float) -> Tensor:
     return torch.rsqrt(_wide(x).square().mean((2, 3)) + eps)[:, None]
 
 
-def centred_product(weights: Tensor, values: Tensor, eps: float) -> tuple[Tensor, Tensor]:
-    """What makes an instance norm of the product of a tall and a flat matrix, without the product.
+def normed_product(weights: Tensor, values: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Two matrices whose product is the instance norm of another: InstanceNorm(weights @ values).
 
-        InstanceNorm(weights @ values) = centred weights @ (values * factor)
-
-    if each row of ``weights`` sums to 1, or is zero: then what the rows of ``values`` have in common does not vary
-    over pixels. The variance of a channel is v^T Cov v, where v are its T values and Cov is the covariance of the
-    weights over pixels.
+    It is (weights - mean) @ (values - common) / deviation if each row of ``weights`` sums to 1, or is zero: then what
+    the rows of ``values`` have in common does not vary over pixels. The variance of a channel is v^T Cov v, where v are
+    its T values and Cov is the covariance of the weights over pixels.
 
     Args:
         weights: (B, N, T).
@@ -40,7 +38,7 @@ def centred_product(weights: Tensor, values: Tensor, eps: float) -> tuple[Tensor
         eps: added to the variance.
 
     Returns:
-        Centred weights (B, N, T), and the factor (B, 1, C), at least float32.
+        (B, N, T) in the dtype of ``weights`` and (B, T, C), at least float32.
     """
     with torch.autocast(weights.device.type, enabled=False):
         wide, v = _wide(weights), _wide(values)
@@ -50,7 +48,7 @@ def centred_product(weights: Tensor, values: Tensor, eps: float) -> tuple[Tensor
         v = v - torch.matmul(mean, v)
         cov = torch.matmul(wide.mT, wide) / wide.shape[1]  # (B, T, T)
         variance = (torch.matmul(cov, v) * v).sum(1, keepdim=True).clamp(min=0)
-    return wide.to(weights.dtype), torch.rsqrt(variance + eps)
+    return wide.to(weights.dtype), v * torch.rsqrt(variance + eps)
 
 
 class _Standardise(torch.autograd.Function):

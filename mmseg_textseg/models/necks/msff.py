@@ -26,7 +26,8 @@ class PatchMerging(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, out_channels, ceil(H/2), ceil(W/2)); an odd side is padded with zeros."""
-        x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+        if x.shape[2] % 2 or x.shape[3] % 2:  # padding by nothing would copy the map
+            x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
         x = rearrange(x, 'b c (h i) (w j) -> b h w (j i c)', i=2, j=2)  # the neighbours in Swin's order
         return self.linear(self.norm(x)).permute(0, 3, 1, 2)
 

@@ -30,6 +30,8 @@ ARCH_KEYS = (
     'hidden_dropout_prob',
     'attention_probs_dropout_prob',
 )
+# What BertConfig says of where it comes from.
+NO_SHAPE = ('_name_or_path', 'architectures', 'dtype', 'torch_dtype', 'transformers_version')
 # Hub names whose shape is BertConfig's default, 768 wide: building a model must not touch the network.
 BERT_BASE = ('bert-base-uncased', 'google-bert/bert-base-uncased')
 
@@ -87,6 +89,7 @@ class BertTextEncoder(StrictInitModule):
         self.out_channels: int = config.hidden_size
         self.frozen = frozen
         self.cache = TextCache(cache) if frozen else None
+        self._asked = True  # the mode that train() was last asked for
         if frozen:
             self.requires_grad_(False)
             self.eval()
@@ -163,8 +166,9 @@ class BertTextEncoder(StrictInitModule):
 
     def train(self, mode: bool = True) -> 'BertTextEncoder':
         """Switch dropout; a frozen encoder stays in evaluation mode."""
-        if self.cache is not None:
-            self.cache.write()  # the Runner calls it before each epoch
+        if self.cache is not None and mode != self._asked:
+            self.cache.write()  # between training and validation; the Runner calls it before each iteration too
+        self._asked = mode
         return super().train(mode and not self.frozen)
 
     def forward(self, ids: Tensor, mask: Tensor) -> TextFeatures:
@@ -190,12 +194,12 @@ class BertTextEncoder(StrictInitModule):
 
     def identity(self) -> dict:
         """All that features depend on: shape, weights, vocabulary and precision. Reads every weight."""
-        config, weights = self.bert.config.to_dict(), hashlib.sha256()
+        config, weights = self.bert.config.to_diff_dict(), hashlib.sha256()
         for name, value in self.bert.state_dict().items():
             weights.update(f'{name} {value.dtype} {tuple(value.shape)}'.encode())
             weights.update(value.detach().cpu().flatten().view(torch.uint8).numpy())
         return dict(
-            arch={key: config[key] for key in ARCH_KEYS},
+            arch={key: value for key, value in config.items() if key not in NO_SHAPE},
             weights=weights.hexdigest(),
             tokenizer=self.fingerprint,
             precision=matmul_precision(),
