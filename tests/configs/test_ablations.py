@@ -114,6 +114,7 @@ LSMS_CHANGES = {
     'e-p1': dict(reads=(0,), stages=1),
     'e-p1-2': dict(reads=(0, 1), stages=2),
     'e-p1-3': dict(reads=(0, 1, 2), stages=3),
+    'e-p2-4': {},  # over a base that reads other stages
     'textfree': dict(words=False, pixel_map=False, contrast=False),
     'text-half': {},
     'text-quarter': {},
@@ -121,9 +122,17 @@ LSMS_CHANGES = {
 }
 
 
+def test_the_papers_stages_over_a_base_that_reads_all(tmp_path):
+    base = 'configs/phantom/lsms-xs-p1-4_phantom_96x96.py'
+    _, whole = reference(base)
+    assert svla_facts(whole) == {**FULL, 'reads': ALL}
+    model = MODELS.build(over(base, LSMS['e-p2-4'], tmp_path).model)
+    assert svla_facts(model) == FULL
+
+
 def test_every_row_is_here_and_every_base():
     assert LSMS_CHANGES.keys() == LSMS.keys()
-    assert len(LSMS) == 22
+    assert len(LSMS) == 23
     assert MPTPN.keys() == {f'no-{part}' for part in ('downvit', 'msff', 'pretraining', 'text', 'upattention', 'upvit')}
     wanted = {
         'configs/phantom/lsms-xs_phantom_96x96.py',
@@ -232,6 +241,8 @@ def check_rest(name: str, cfg: Config, was: Config) -> None:
         assert outside == found == {'test_dataloader.dataset.partial_text'}
         assert cfg.test_dataloader.dataset.partial_text == share
         assert not list(find([cfg.train_dataloader, cfg.val_dataloader], partial_text=share))
+    elif name == 'e-p2-4':
+        assert not found  # these bases read them already
     elif name in ('textfree', 'no-text'):
         # A learning rate of the text encoder's own is for one that is there, and not from scratch.
         assert all('pipeline' in key or key.endswith('custom_keys.text_encoder') for key in outside)

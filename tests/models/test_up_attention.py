@@ -87,6 +87,8 @@ def test_gate(randomise, layout, pool, size):
 def test_pooling_over_channels(layout):
     x = torch.randn(2, SKIP, 3, 5, dtype=torch.float64).contiguous(memory_format=layout).requires_grad_()
     assert_same(torch.stack(pool_channels(x)), torch.stack([x.mean(1), x.amax(1)]), [x])
+    gradient = torch.autograd.grad(sum(pool_channels(x)).square().sum(), x)[0]
+    assert gradient.is_contiguous(memory_format=torch.channels_last)
     with torch.no_grad():
         torch.testing.assert_close(torch.stack(pool_channels(x)), torch.stack([x.mean(1), x.amax(1)]), **close)
 
