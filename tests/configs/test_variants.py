@@ -66,17 +66,17 @@ def head_parameters(widths: list[int], ham: int, channels: int = 256, text: int 
 
 
 def language_parameters(widths: tuple[int, ...], depths: tuple[int, ...], text: int = 768) -> int:
-    """Eq. 5-9, a block: v1, v2 and out C -> C, l1 and l2 text -> C, all with bias."""
-    return sum(d * (3 * (c * c + c) + 2 * (text * c + c)) for c, d in zip(widths, depths, strict=True))
+    """Eq. 5-9, a block: v1, v2 and out C -> C without bias, l1 and l2 text -> C with one."""
+    return sum(d * (3 * c * c + 2 * (text * c + c)) for c, d in zip(widths, depths, strict=True))
 
 
 @pytest.mark.parametrize(
     ('variant', 'stages', 'ham', 'millions'),
     [
         ('tiny', [64, 160, 256], 256, 7.71),
-        ('small', [128, 320, 512], 256, 21.16),
-        ('base', [128, 320, 512], 768, 44.00),
-        ('large', [128, 320, 512], 1024, 76.08),
+        ('small', [128, 320, 512], 256, 21.15),
+        ('base', [128, 320, 512], 768, 43.98),
+        ('large', [128, 320, 512], 1024, 76.05),
     ],
 )
 def test_parameters_of_the_variants(variant, stages, ham, millions):
@@ -95,7 +95,7 @@ def test_parameters_of_the_variants(variant, stages, ham, millions):
     assert visual / 1e6 == pytest.approx(millions, abs=0.005)
     if variant == 'base':
         assert parameters(model.text_encoder) == BERT_BASE
-        assert parameters(model) / 1e6 == pytest.approx(152.89, abs=0.005)
+        assert parameters(model) / 1e6 == pytest.approx(152.87, abs=0.005)
 
 
 def test_the_demo_has_as_many_parameters_as_its_head_says():

@@ -17,8 +17,9 @@ def pool_channels(x: Tensor) -> tuple[Tensor, Tensor]:
     The gradient of equal maxima goes to one of them.
     """
     # With fewer passes over the map in backward: a sum's gradient is a view, the mean's a map; the maximum's with
-    # indices is written to one channel, amax's compares, counts and divides.
-    return x.sum(1) / x.shape[1], x.max(1).values if x.requires_grad else x.amax(1)
+    # indices is written to one channel, amax's compares, counts and divides. It is made in the dimensions' order.
+    x = x.permute(0, 2, 3, 1)
+    return x.sum(-1) / x.shape[-1], x.max(-1).values if x.requires_grad else x.amax(-1)
 
 
 class SkipGate(nn.Module):
