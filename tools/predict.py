@@ -19,6 +19,7 @@ from mmseg_textseg.apis.cli import plain_errors
 from mmseg_textseg.apis.folder import captioned, check_pictures, rows_of_folder, rows_of_table, write_answers
 from mmseg_textseg.engine import keep_freed_memory
 from mmseg_textseg.fileio import write_png
+from mmseg_textseg.models.fusing import FusingError
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +49,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
     parser.add_argument('--device', help='default: an accelerator if there is one')
     parser.add_argument('--text-int8', action='store_true', help='text encoder in int8, on a CPU: faster, less exact')
+    parser.add_argument(
+        '--fuse', action='store_true', help='fold batch norms into convolutions: faster, the same but for rounding'
+    )
     args = parser.parse_args()
     if args.image and args.out.suffix.lower() != '.png':
         parser.error(f'--out must end in .png, got {args.out}')
@@ -79,7 +83,7 @@ def main() -> None:
     keep_freed_memory()
     window = args.window[0] if args.window and len(args.window) == 1 else args.window
     options = dict(threshold=args.threshold, batch_size=args.batch_size, window=window, **args.load)
-    with plain_errors(ValueError, ImportError):
+    with plain_errors(ValueError, ImportError, FusingError):
         # What a user can mistype is read before the model, which takes seconds.
         if args.image and not args.image.exists():
             raise ConfigError(f'--image {args.image} is not there')
@@ -89,7 +93,7 @@ def main() -> None:
             rows = rows_of_folder(str(args.images), args.text, args.slice)
         config, checkpoint = find_model(args.config, args.checkpoint)
         cfg = load_config(config, args.cfg_options, checkpoint)
-        segment = TextSegInferencer(cfg, checkpoint, args.device, args.text_int8)
+        segment = TextSegInferencer(cfg, checkpoint, args.device, args.text_int8, args.fuse)
         if not segment.text_free and args.text is None and args.texts is None:
             raise ConfigError('this model needs a sentence: give --text or --texts')
         print(one_picture(args, segment, options) if args.image else folder(args, segment, rows, options))

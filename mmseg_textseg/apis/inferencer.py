@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..datasets.spacing import SPACING_COLUMNS
 from ..evaluation.overlap import foreground_probability
+from ..models.fusing import fuse
 from ..models.layers.strict_init import match_weights
 from ..models.segmentors import TextEncoderDecoder
 from ..models.text_encoders import TextCache, quantize_text_encoder
@@ -58,10 +59,12 @@ class TextSegInferencer:
         device: e.g. ``'cuda'``; default: an accelerator if there is one.
         text_int8: run the linear layers of the text encoder in int8, on a CPU only: faster and smaller, less exact
             (docs/text_encoders.md).
+        fused: fold batch norms into convolutions, :func:`~mmseg_textseg.models.fusing.fuse`: the same but for rounding.
 
     Raises:
         ConfigError: no such model, a config that makes no masks, a device that is not there, or int8 without text.
         TextEncoderError: int8 on another device than a CPU.
+        FusingError: a part of the model cannot be folded.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class TextSegInferencer:
         checkpoint: str | None = None,
         device: str | None = None,
         text_int8: bool = False,
+        fused: bool = False,
     ):
         if isinstance(config, Config):
             if checkpoint is None:
@@ -95,6 +99,8 @@ class TextSegInferencer:
         ours = isinstance(self.model, TextEncoderDecoder)
         self.uses_text = ours and self.model.text_encoder is not None
         self.text_free = stock or (ours and not self.uses_text)
+        if fused:
+            self.model = fuse(self.model)
         if text_int8 and not self.uses_text:
             raise ConfigError('text_int8 (--text-int8) is for models with a text encoder; this one has none')
         if self.uses_text:

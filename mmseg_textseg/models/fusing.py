@@ -11,13 +11,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from .backbones.svla import SVLABlock
 from .decode_heads import FullScaleHead
 from .layers.nmf import NMFHamburger
+from .layers.up_attention import UpAttention
 from .mixing import SIDE, untouched
 from .text_features import TextFeatures
 
 # By exact type: a subclass may do something to its weight, as ConvWS2d does, which undoes what is folded into it.
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 # ConvModules whose owner adds up weight, bias and norm itself, without calling the convolution.
-READ_BY_HAND = ((FullScaleHead, 'squeeze'), (NMFHamburger, 'ham_out'))
+READ_BY_HAND = ((FullScaleHead, 'squeeze'), (NMFHamburger, 'ham_out'), (UpAttention, 'conv1'))
 
 
 class FusingError(RuntimeError):

@@ -127,6 +127,16 @@ def test_weights_that_change_are_noticed_between_calls(tiny_config, checkpoint, 
     assert np.abs(segment(pictures[0], LEFT).probability - before).max() > 1e-3
 
 
+def test_a_folded_model(segment, tiny_config, checkpoint, pictures):
+    folded = TextSegInferencer(tiny_config, checkpoint, 'cpu', fused=True)
+    assert sum(isinstance(m, torch.nn.BatchNorm2d) for m in segment.model.modules())
+    assert not sum(isinstance(m, torch.nn.BatchNorm2d) for m in folded.model.modules())
+    ours, theirs = (np.stack([a.probability for a in one(pictures[0], SENTENCES)]) for one in (folded, segment))
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert folded.uses_text
+    assert not folded.text_free
+
+
 def test_int8_text(segment, tiny_config, checkpoint, pictures, tmp_path):
     small = TextSegInferencer(tiny_config, checkpoint, 'cpu', text_int8=True)
     ours, theirs = (np.stack([a.probability for a in one(pictures[0], SENTENCES)]) for one in (small, segment))

@@ -91,11 +91,13 @@ def test_one_picture(predict, segment, folder, tmp_path):
     assert drawn.shape[0] > 40, 'the sentence is below'
 
 
-def test_text_in_int8(predict, tool, folder, tmp_path, monkeypatch):
+def test_text_in_int8_and_a_folded_model(predict, tool, folder, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(tool, 'TextSegInferencer', lambda *options: made.append(TextSegInferencer(*options)) or made[0])
-    predict('--image', folder / 'b.jpg', '--text', LEFT, '--out', tmp_path / 'm.png', '--text-int8')
+    options = ['--text-int8', '--fuse']
+    predict('--image', folder / 'b.jpg', '--text', LEFT, '--out', tmp_path / 'm.png', *options)
     assert not any(isinstance(module, nn.Linear) for module in made[0].model.text_encoder.modules())
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in made[0].model.modules())
 
 
 def test_one_slice_with_a_threshold(predict, segment, folder, tmp_path):
