@@ -7,7 +7,6 @@ nothing is decoded. Linux only (memory is read from /proc).
 """
 
 import argparse
-import json
 import os
 import resource
 import tempfile
@@ -16,24 +15,7 @@ from pathlib import Path
 
 from torch.utils.data import DataLoader
 
-
-def write_table(root: Path, rows: int) -> None:
-    for folder in ('images', 'masks'):
-        (root / folder).mkdir(parents=True)
-    with (root / 'train.jsonl').open('w', encoding='utf-8') as file:
-        for number in range(rows):
-            slice_, lesion = number // 5, number // 2
-            image, mask = f'case_{slice_ // 10:05d}_s{slice_ % 10:02d}.png', f'mask_{lesion:07d}.png'
-            (root / 'images' / image).touch()
-            (root / 'masks' / mask).touch()
-            diameter = number % 977 / 2
-            expression = (
-                f'A cyst in segment VI of the liver, with a diameter of {diameter:g} mm, round shape, clear boundary, '
-                'and no enhancement.'
-            )
-            row = dict(case_id=f'case_{slice_ // 10:05d}', image=image, mask=mask, expression=expression, segment='VI')
-            row |= dict(diameter_mm=diameter, shape='round', boundary='clear', enhancement='non-enhancing', type='cyst')
-            file.write(json.dumps(row) + '\n')
+from mmseg_textseg.benchmark.loading import write_table
 
 
 def shared_mib(process: int | str) -> float:

@@ -13,6 +13,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.registry import MODELS
 
 from ..apis.config import load_config
+from ..apis.suite.costs import forget_text
 from ..export.graph import Signature, read_signature
 from ..tokenization import SPECIAL
 from .group import Group
@@ -64,9 +65,7 @@ class Subject:
 
     def predict(self, data: dict) -> list:
         """Masks of a batch, its text encoded anew."""
-        cache = getattr(getattr(self.model, 'text_encoder', None), 'cache', None)
-        if cache is not None:
-            cache.clear()
+        forget_text(self.model)
         with torch.no_grad():
             return self.model.test_step(data)
 

@@ -9,31 +9,12 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from tiny_lsms import LSMS
 
 from mmseg_textseg.engine import BFloat16OptimWrapper
 
 SIDE = 64
-LSMS = dict(
-    backbone=dict(
-        type='SVLAEncoder',
-        arch=dict(widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratios=(2, 2, 2, 2)),
-        text_channels=16,
-        drop_path_rate=0.0,
-        with_cp=True,
-    ),
-    decode_head=dict(
-        type='FullScaleHead',
-        in_channels=(16, 24, 32),
-        ham_channels=16,
-        channels=16,
-        rank=4,
-        norm_cfg=dict(type='GN', num_groups=4),
-        text_channels=16,
-        dropout_ratio=0.0,
-        loss_decode=dict(type='BoundaryWeightedSegLoss'),
-        loss_contrast=dict(type='VisionLanguageContrastiveLoss'),
-    ),
-)
+CHECKPOINTED = {**LSMS, 'backbone': {**LSMS['backbone'], 'with_cp': True}}
 PPE = dict(type='PPE', base_channels=8, img_size=SIDE, text_channels=16, patch_size=8, num_heads=2, dropout=0.0)
 MPTPN = dict(backbone=PPE, decode_head=dict(type='MSFFUpAttentionHead', in_channels=(8, 16, 32)))
 
@@ -67,7 +48,7 @@ def batch():
     return dict(inputs=list(torch.randn(4, 3, SIDE, SIDE)), data_samples=samples)
 
 
-@pytest.mark.parametrize('model', [LSMS, MPTPN], indirect=True, ids=['lsms', 'mptpn'])
+@pytest.mark.parametrize('model', [CHECKPOINTED, MPTPN], indirect=True, ids=['lsms', 'mptpn'])
 def test_a_step_is_close_to_float32s(model):
     data, results = batch(), []
     for wrapper in (OptimWrapper, BFloat16OptimWrapper):

@@ -13,6 +13,7 @@ from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from tiny_lsms import LSMS
 
 from mmseg_textseg.models import TextFeatures
 from mmseg_textseg.models.fusing import fuse
@@ -29,26 +30,6 @@ BERT = dict(
         intermediate_size=16,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
-    ),
-)
-LSMS = dict(
-    backbone=dict(
-        type='SVLAEncoder',
-        arch=dict(widths=(8, 16, 24, 32), depths=(1, 1, 1, 1), mlp_ratios=(2, 2, 2, 2)),
-        text_channels=16,
-        drop_path_rate=0.0,
-    ),
-    decode_head=dict(
-        type='FullScaleHead',
-        in_channels=(16, 24, 32),
-        ham_channels=16,
-        channels=16,
-        rank=4,
-        norm_cfg=dict(type='GN', num_groups=4),
-        text_channels=16,
-        dropout_ratio=0.0,
-        loss_decode=dict(type='BoundaryWeightedSegLoss'),
-        loss_contrast=dict(type='VisionLanguageContrastiveLoss'),
     ),
 )
 MPTPN = dict(

@@ -61,9 +61,7 @@ class Subject:
 
     def predict(self, number: int) -> None:
         """Predict one item, its text encoded anew: the picture is in memory, the mask gets its size."""
-        cache = getattr(getattr(self.model, 'text_encoder', None), 'cache', None)
-        if cache is not None:
-            cache.clear()
+        forget_text(self.model)
         with torch.no_grad():
             self.model.test_step(self.items[number % len(self.items)])
 
@@ -75,6 +73,13 @@ class Subject:
     def step(self) -> None:
         """One iteration of training: wait for the batch, forward, backward, update."""
         self.model.train_step(next(self.batches), optim_wrapper=self.optim_wrapper)
+
+
+def forget_text(model: nn.Module) -> None:
+    """Empty the cache of a frozen text encoder, so that sentences are encoded anew."""
+    cache = getattr(getattr(model, 'text_encoder', None), 'cache', None)
+    if cache is not None:
+        cache.clear()
 
 
 def count_parameters(model: nn.Module) -> dict[str, int]:
