@@ -109,7 +109,6 @@ class TextEncoderDecoder(EncoderDecoder):
         self,
         inputs: Tensor,
         data_samples: OptSampleList = None,
-        text: TextFeatures | None = None,
         pictures: list[int] | None = None,
     ) -> SampleList:
         """Predictions at each image's original size, as :meth:`EncoderDecoder.predict`.
@@ -117,11 +116,10 @@ class TextEncoderDecoder(EncoderDecoder):
         Args:
             inputs: images (B, 3, H, W).
             data_samples: a sample an image.
-            text: sentences of the samples, where they are encoded already.
             pictures: B numbers, equal for equal images. Where neither backbone nor neck uses text, the maps of an
                 image are computed once for all its sentences.
         """
-        text = self.encode_text(data_samples) if text is None else text
+        text = self.encode_text(data_samples)
         if text is None:
             return super().predict(inputs, data_samples)
         metas = [{**sample.metainfo, 'text_features': text, 'pictures': pictures} for sample in data_samples]
