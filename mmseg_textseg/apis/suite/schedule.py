@@ -11,8 +11,10 @@ from ..config import ConfigError
 NEVER = 10**9
 TIMES = ('begin', 'end', 'T_max', 'step_size', 'total_steps')
 LISTS = ('milestones', 'periods')
-# A run can be gone on with from the last of so many checkpoints.
+# A run can be gone on with from the last of so many checkpoints, or fewer: each has the config in it, which mmengine
+# lays out anew in a second or more.
 CHECKPOINTS = 10
+CHECKPOINT_INTERVAL = 100
 LOG_INTERVAL = 10
 
 
@@ -103,7 +105,7 @@ def run_settings(cfg: Config, iterations: int, per_epoch: int, validations: int,
             checkpoint=dict(
                 type='CheckpointHook',
                 by_epoch=False,
-                interval=ceil(iterations / CHECKPOINTS),
+                interval=max(CHECKPOINT_INTERVAL, ceil(iterations / CHECKPOINTS)),
                 max_keep_ckpts=1,
                 **best,
                 _delete_=True,

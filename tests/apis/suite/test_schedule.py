@@ -129,7 +129,7 @@ def test_settings_of_a_config_that_counts_epochs():
     assert cfg.train_dataloader == dict(batch_size=8, sampler=dict(type='InfiniteSampler', shuffle=True))
     assert cfg.randomness == dict(seed=7, deterministic=True)
     # With one validation there is no best one: the last checkpoint is tested.
-    assert cfg.default_hooks.checkpoint == dict(type='CheckpointHook', by_epoch=False, interval=3, max_keep_ckpts=1)
+    assert cfg.default_hooks.checkpoint == dict(type='CheckpointHook', by_epoch=False, interval=100, max_keep_ckpts=1)
     assert (cfg.default_hooks.logger.interval, cfg.default_hooks.logger.log_metric_by_epoch) == (10, False)
     assert cfg.log_processor.by_epoch is False
 
@@ -140,10 +140,14 @@ def test_several_validations_choose_the_best():
     assert (cfg.default_hooks.checkpoint.save_best, cfg.default_hooks.checkpoint.rule) == ('dice', 'greater')
 
 
+@pytest.mark.parametrize(('iterations', 'interval'), [(50, 100), (1000, 100), (2005, 201)])
+def test_ten_checkpoints_at_most_and_none_of_them_soon_after_another(iterations, interval):
+    assert merged(EPOCHS, iterations=iterations).default_hooks.checkpoint.interval == interval
+
+
 def test_settings_leave_no_delete_where_there_is_nothing_to_delete():
     bare = dict(train_cfg=dict(type='IterBasedTrainLoop', max_iters=100), train_dataloader=dict(batch_size=2))
     cfg = merged(bare, iterations=4)
-    assert cfg.default_hooks.checkpoint.interval == 1
     assert '_delete_' not in repr(cfg.to_dict())
     assert 'sampler' not in cfg.train_dataloader
 
