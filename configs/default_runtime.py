@@ -1,6 +1,8 @@
 default_scope = 'mmseg'
 # MMSegmentation's own tools import the package through this line.
 custom_imports = dict(imports=['mmseg_textseg'], allow_failed_imports=False)
+# Whole checkpoints, bit-exact --resume, a checkpoint at SIGTERM: docs/reliability.md.
+runner_type = 'TextSegRunner'
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

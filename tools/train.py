@@ -6,17 +6,17 @@ python tools/train.py configs/mptpn/mptpn_monuseg_224x224.py --init-from CHECKPO
 
 import argparse
 import os.path as osp
-from pathlib import Path
+import sys
 
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
 from mmseg.models import EncoderDecoder
+from mmseg.registry import RUNNERS
 
 from mmseg_textseg.apis import ConfigError, init_from, load_config
 from mmseg_textseg.apis.cli import add_common_arguments, apply_common, find_work_dir, plain_errors, require
-from mmseg_textseg.engine import keep_freed_memory
+from mmseg_textseg.engine import NonFiniteError, find_whole_checkpoint, keep_freed_memory
 from mmseg_textseg.models import TextEncoderDecoder, check_mix
 
 
@@ -49,12 +49,12 @@ def enable_amp(cfg) -> None:
 def main() -> None:
     args = parse_args()
     keep_freed_memory()
-    with plain_errors():
+    with plain_errors(NonFiniteError):
         start = args.init_from
         if args.resume and osp.isfile(args.config):
             # mmengine loads initial weights before it resumes: the checkpoint's own, not those of the first start.
-            last = osp.join(find_work_dir(Config.fromfile(args.config), args), 'last_checkpoint')
-            start = Path(last).read_text(encoding='utf-8').strip() if osp.isfile(last) else start
+            last = find_whole_checkpoint(find_work_dir(Config.fromfile(args.config), args))
+            start = str(last) if last else start
         cfg = load_config(args.config, args.cfg_options, checkpoint=start)
         if start:
             init_from(cfg, start)
@@ -63,7 +63,8 @@ def main() -> None:
         cfg.resume = args.resume
         if args.amp:
             enable_amp(cfg)
-        runner = Runner.from_cfg(cfg)
+        cfg.setdefault('runner_type', 'TextSegRunner')
+        runner = RUNNERS.build(cfg)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         # The stock class says nothing when it is built; ours does.
         if isinstance(model, EncoderDecoder) and not isinstance(model, TextEncoderDecoder):
@@ -77,6 +78,8 @@ def main() -> None:
                 'an epoch has no batch: with drop_last=True train_dataloader.batch_size must not be more than the '
                 'images; lower it'
             ) from error
+        except KeyboardInterrupt:
+            sys.exit(f'stopped after {runner.iter} iterations; --resume goes on from the last checkpoint')
 
 
 if __name__ == '__main__':

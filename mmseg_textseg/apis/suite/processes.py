@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..config import ConfigError
 
-PATIENCE = 10  # seconds that an ended child has to go
+PATIENCE = 30  # seconds that an ended child has to finish its iteration and save
 LOOK = 0.5  # seconds between looks at a child's memory
 
 

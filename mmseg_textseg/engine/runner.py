@@ -1,0 +1,186 @@
+"""mmengine's Runner, for trainings that can be stopped at any moment and gone on with as if nothing had happened."""
+
+import random
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.device import get_device
+from mmengine.dist import all_gather_object, get_rank, is_main_process
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, Runner
+from mmseg.registry import LOOPS, RUNNERS
+
+from ..datasets.seeded import NumberedSampler
+from .checkpoints import find_whole_checkpoint, whole_checkpoint
+from .interruption import InterruptionHook
+from .non_finite import check_weights
+
+RNG_KEY = 'mmseg_textseg_rng'
+
+
+@LOOPS.register_module()
+class ResumableEpochLoop(EpochBasedTrainLoop):
+    """mmengine's loop, but an epoch that was interrupted is gone on with in its middle, not begun anew."""
+
+    def run_epoch(self) -> None:
+        """Iterate what is left of one epoch."""
+        self.runner.call_hook('before_train_epoch')
+        self.runner.model.train()
+        done = self._iter - self._epoch * len(self.dataloader)
+        sampler = getattr(self.dataloader, 'sampler', None)
+        skipped = 0
+        if done and isinstance(sampler, NumberedSampler) and self.dataloader.batch_size:
+            sampler.start_at(done * self.dataloader.batch_size)
+            skipped = done
+        for index, batch in enumerate(self.dataloader, start=skipped):
+            if index >= done:
+                self.run_iter(index, batch)
+        self.runner.call_hook('after_train_epoch')
+        self._epoch += 1
+
+
+class _RandomStates(Hook):
+    """Puts the generators' states into checkpoints, and back before the first iteration of a training gone on with."""
+
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.saved: list[dict] = []
+        self.loaded: dict | None = None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        checkpoint[RNG_KEY] = self.saved
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        states = checkpoint.get(RNG_KEY)
+        if not runner._resume or not states:
+            return
+        if get_rank() >= len(states):
+            runner.logger.warning(
+                f'the checkpoint has random states of {len(states)} processes: this run will not equal that one'
+            )
+            return
+        self.loaded = states[get_rank()]
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
+        if self.loaded is not None:
+            _set_states(self.loaded)
+            self.loaded = None
+
+
+def _states() -> dict:
+    """Of all generators that a model may draw from, in types that weights_only reads."""
+    version, numbers, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()  # noqa: NPY002
+    states = dict(
+        python=(version, list(numbers), gauss),
+        numpy=(name, torch.from_numpy(keys.astype(np.int64)), int(position), int(has_gauss), float(cached)),
+        torch=torch.get_rng_state(),
+    )
+    if (device := get_device()) != 'cpu':
+        states['accelerator'] = getattr(torch, device).get_rng_state()
+    return states
+
+
+def _set_states(states: dict) -> None:
+    version, numbers, gauss = states['python']
+    random.setstate((version, tuple(numbers), gauss))
+    name, keys, *rest = states['numpy']
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    torch.set_rng_state(states['torch'].cpu())
+    if 'accelerator' in states and (device := get_device()) != 'cpu':
+        getattr(torch, device).set_rng_state(states['accelerator'].cpu())
+
+
+@RUNNERS.register_module()
+class TextSegRunner(Runner):
+    """mmengine's Runner, and on one machine with one version of torch, bit for bit:
+
+    - A training gone on with (``resume``) equals one that was never stopped, also in the middle of an epoch.
+    - The data of a training do not depend on the number of workers, nor, taken together, on that of processes.
+    - A checkpoint is whole or not there, and at least one is there from the first on.
+    - SIGTERM saves a checkpoint and ends the training.
+    - A loss that is no number never reaches the weights (:class:`NonFiniteLossHook`).
+
+    Configs choose it with ``runner_type = 'TextSegRunner'``; ``tools/train.py`` takes it for those that name none.
+    """
+
+    def __init__(self, *args, resume: bool = False, load_from: str | None = None, randomness=None, **kwargs) -> None:
+        self._states = _RandomStates()
+        self._interruption = InterruptionHook()
+        randomness = dict(randomness or dict(seed=None))
+        if resume and load_from is None:
+            found = find_whole_checkpoint(kwargs['work_dir'])
+            load_from = found and str(found)
+            if found and randomness.get('seed') is None:
+                # mmengine takes the checkpoint's seed too, but after it has built the sampler with another.
+                randomness['seed'] = CheckpointLoader.load_checkpoint(load_from, 'cpu', 'silent')['meta']['seed']
+            resume = found is not None
+        super().__init__(*args, resume=resume, load_from=load_from, randomness=randomness, **kwargs)
+
+    def register_default_hooks(self, hooks: dict | None = None) -> None:
+        """mmengine's, with this runner's own."""
+        hooks = dict(hooks or {})
+        hooks.setdefault('non_finite', dict(type='NonFiniteLossHook'))
+        checkpoint = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))
+        if isinstance(checkpoint, dict) and checkpoint.get('type') == 'CheckpointHook':
+            hooks['checkpoint'] = dict(checkpoint, type='WholeCheckpointHook')
+        super().register_default_hooks(hooks)
+        self.register_hook(self._states)
+        self.register_hook(self._interruption)
+
+    def build_train_loop(self, loop):
+        """Seeded data, and a loop that can begin in the middle of an epoch."""
+        data = self._train_dataloader
+        if isinstance(data, dict):
+            data = deepcopy(data)
+            data['dataset'] = dict(type='SeededDataset', dataset=data['dataset'])
+            data['sampler'] = dict(type='NumberedSampler', sampler=data['sampler'])
+            self._train_dataloader = data
+        if isinstance(loop, dict) and (loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch')):
+            loop = {key: value for key, value in loop.items() if key != 'by_epoch'} | dict(type='ResumableEpochLoop')
+        return super().build_train_loop(loop)
+
+    @staticmethod
+    def build_dataloader(dataloader, seed=None, diff_rank_seed=False):
+        """With a generator of its own: to begin a pass takes nothing from the one that the model draws from."""
+        loader = Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+        if loader.generator is None:
+            loader.generator = torch.Generator().manual_seed(seed or 0)
+        return loader
+
+    def train(self) -> torch.nn.Module:
+        """Train, until the end or SIGTERM.
+
+        Raises:
+            TrainingStopped: SIGTERM came; a checkpoint is saved.
+            NonFiniteError: the loss or the weights are not finite any more.
+        """
+        with self._interruption.listening():
+            try:
+                return super().train()
+            except RuntimeError as error:
+                # Workers that a SIGTERM to the whole group ended, while this process waited for their data.
+                if not (self._interruption.came and self._interruption.between_iterations and 'worker' in str(error)):
+                    raise
+                self._interruption.stop(self, self.iter)
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
+        """mmengine's, whole or not at all, with the generators' states of all processes.
+
+        Raises:
+            OSError: it could not be written; those before are whole.
+            NonFiniteError: the weights are not finite.
+        """
+        check_weights(self.model.module if is_model_wrapper(self.model) else self.model)
+        self._states.saved = all_gather_object(_states())
+        if not is_main_process():
+            return
+        if '://' in str(out_dir):  # not a folder of this machine: what whole means is the store's affair
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
+        with whole_checkpoint(Path(out_dir) / filename) as part:
+            super().save_checkpoint(out_dir, part, *args, **kwargs)

@@ -1,0 +1,110 @@
+"""A training of a few dozen weights: noise in the data, dropout in the model, momentum in the optimizer."""
+
+import random
+
+import numpy as np
+import torch
+from mmengine.model import BaseModel
+from mmseg.registry import DATASETS, HOOKS, MODELS
+from torch import nn
+from torch.utils.data import Dataset
+
+from mmseg_textseg.engine import TextSegRunner
+
+
+@DATASETS.register_module(force=True)
+class NoisyNumbers(Dataset):
+    """Item i is i and a draw of each generator."""
+
+    metainfo = dict(classes=('a',))
+
+    def __init__(self, length=10):
+        self.length = length
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, index):
+        assert type(index) is int
+        draws = [random.random(), np.random.rand(), float(torch.rand(()))]  # noqa: NPY002
+        return dict(inputs=torch.tensor([index, *draws], dtype=torch.float32), data_samples=index)
+
+
+@MODELS.register_module(force=True)
+class SmallModel(BaseModel):
+    def __init__(self, bad_at=()):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5), nn.BatchNorm1d(8), nn.Linear(8, 1))
+        self.bad_at, self.seen = bad_at, []
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        inputs = torch.stack(inputs) if isinstance(inputs, list) else inputs
+        self.seen.append(inputs.clone())
+        loss = self.layers(inputs).square().mean()
+        return dict(loss=loss * float('nan') if len(self.seen) in self.bad_at else loss)
+
+
+@HOOKS.register_module(force=True)
+class At:
+    """Does ``act(runner)`` after iteration ``number``, before any checkpoint of it."""
+
+    def __new__(cls, number, act):
+        from mmengine.hooks import Hook
+
+        class Acts(Hook):
+            priority = 'VERY_HIGH'
+
+            def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+                if runner.iter + 1 == number:
+                    act(runner)
+
+        return Acts()
+
+
+def runner_of(work_dir, by_epoch=False, length=8, interval=4, resume=False, workers=0, sampler=None, batch=2, **more):
+    """A TextSegRunner of ``length`` iterations, or epochs of five."""
+    train = dict(by_epoch=True, max_epochs=length) if by_epoch else dict(by_epoch=False, max_iters=length)
+    cfg = dict(
+        model=dict(type='SmallModel'),
+        work_dir=str(work_dir),
+        train_cfg=train,
+        train_dataloader=dict(
+            batch_size=batch,
+            num_workers=workers,
+            dataset=dict(type='NoisyNumbers'),
+            sampler=sampler or dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=True),
+        ),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
+        param_scheduler=[dict(type='PolyLR', begin=0, end=40, by_epoch=False)],
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', by_epoch=by_epoch, interval=interval, max_keep_ckpts=1)
+        ),
+        randomness=dict(seed=3),
+        log_level='WARNING',
+        default_scope='mmseg',
+        experiment_name=f'small-{random.SystemRandom().random()}',
+        resume=resume,
+    )
+    return TextSegRunner(**(cfg | more))
+
+
+def state(runner) -> dict:
+    """Everything that a training has become."""
+    return dict(
+        weights=runner.model.state_dict(),
+        momenta=runner.optim_wrapper.state_dict()['state'],
+        rates=runner.optim_wrapper.get_lr(),
+        counts=(runner.iter, runner.epoch),
+    )
+
+
+def assert_equal(one, other):
+    """Bit for bit."""
+    if isinstance(one, dict):
+        assert one.keys() == other.keys()
+        for key in one:
+            assert_equal(one[key], other[key])
+    elif isinstance(one, torch.Tensor):
+        assert torch.equal(one, other)
+    else:
+        assert one == other

@@ -1,0 +1,53 @@
+"""kill -9 at random moments of trainings that save after each iteration: gone on with, they equal one never killed."""
+
+import os
+import random
+import signal
+import sys
+import time
+
+import pytest
+from small_training import assert_equal, runner_of, state
+
+from mmseg_textseg.engine import find_whole_checkpoint
+
+SETTINGS = dict(length=12, interval=1)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != 'linux', reason='forks a process with everything imported'),
+]
+
+
+def train_and_kill(work_dir, seconds):
+    """Whether the training came to its end before so many seconds."""
+    child = os.fork()
+    if not child:
+        try:
+            runner_of(work_dir, **SETTINGS, resume=True).train()
+        finally:
+            os._exit(0)
+    time.sleep(seconds)
+    os.kill(child, signal.SIGKILL)
+    _, status = os.waitpid(child, 0)
+    return os.WIFEXITED(status)
+
+
+def test_killed_twenty_times(tmp_path):
+    whole = runner_of(tmp_path / 'whole', **SETTINGS)
+    whole.train()
+    begun = time.perf_counter()
+    runner_of(tmp_path / 'timed', **SETTINGS).train()
+    length = time.perf_counter() - begun
+    expected, draws, deaths = state(whole), random.Random(5), 0
+    for attempt in range(60):
+        work_dir = tmp_path / f'run{attempt}'
+        while not train_and_kill(work_dir, draws.uniform(0.1, 0.7) * length):
+            deaths += 1
+            assert find_whole_checkpoint(work_dir) or not list(work_dir.glob('*.pth'))
+        runner = runner_of(work_dir, **SETTINGS, resume=True)
+        runner.train()
+        assert_equal(state(runner), expected)
+        if deaths >= 20:
+            break
+    assert deaths >= 20

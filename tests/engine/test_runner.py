@@ -1,0 +1,231 @@
+"""TextSegRunner: what is gone on with equals what was never stopped, bit for bit, and a checkpoint is always there."""
+
+import errno
+import os
+import random
+import signal
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import Runner
+from small_training import At, assert_equal, runner_of, state
+
+from mmseg_textseg.engine import NonFiniteError, find_whole_checkpoint
+from mmseg_textseg.engine.interruption import EXIT_CODE, TrainingStopped
+
+
+class Stop(Exception):
+    pass
+
+
+def stop(runner):
+    raise Stop
+
+
+def sigterm(runner):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """Function: a training that nothing stops."""
+
+    def run(**settings):
+        runner = runner_of(tmp_path / 'whole', **settings)
+        runner.train()
+        return runner
+
+    return run
+
+
+def disturb():
+    """What another process would have drawn."""
+    random.random(), np.random.rand(7), torch.rand(3)  # noqa: NPY002
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        dict(length=8),
+        dict(length=8, sampler=dict(type='DefaultSampler', shuffle=True)),
+        dict(length=2, by_epoch=True, interval=1),
+    ],
+    ids=['endless sampler', 'passes', 'epochs'],
+)
+def test_a_training_gone_on_with_equals_one_never_stopped(whole, tmp_path, settings, workers):
+    expected = state(whole(**settings))
+    with pytest.raises(Stop):
+        runner_of(tmp_path / 'run', **settings, workers=workers, custom_hooks=[At(7, stop)]).train()
+    disturb()
+    runner = runner_of(tmp_path / 'run', **settings, resume=True)
+    runner.train()
+    assert_equal(state(runner), expected)
+
+
+@pytest.mark.parametrize('at', [1, 3, 5, 7])
+@pytest.mark.parametrize('settings', [dict(length=8), dict(length=2, by_epoch=True)], ids=['iterations', 'epochs'])
+def test_sigterm_saves_after_the_iteration(whole, tmp_path, settings, at):
+    expected = state(whole(**settings))
+    former = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(TrainingStopped) as stopped:
+        runner_of(tmp_path / 'run', **settings, custom_hooks=[At(at, sigterm)]).train()
+    assert stopped.value.code == EXIT_CODE == 143
+    assert signal.getsignal(signal.SIGTERM) is former
+    saved = torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)
+    assert saved['meta']['iter'] == at
+    assert find_whole_checkpoint(tmp_path / 'run').name == 'interrupted.pth'
+    disturb()
+    runner = runner_of(tmp_path / 'run', **settings, resume=True)
+    seen = []
+    runner.model.register_forward_pre_hook(lambda *args: seen.append(1))
+    runner.train()
+    assert len(seen) == runner.max_iters - at
+    assert_equal(state(runner), expected)
+
+
+def test_sigterm_in_the_last_iteration_changes_nothing(whole, tmp_path):
+    expected = state(whole(length=4))
+    runner = runner_of(tmp_path / 'run', length=4, custom_hooks=[At(4, sigterm)])
+    runner.train()
+    assert_equal(state(runner), expected)
+    assert not (tmp_path / 'run' / 'interrupted.pth').exists()
+
+
+def test_sigterm_waits_for_the_accumulated_gradients(tmp_path):
+    wrapper = dict(optimizer=dict(type='SGD', lr=0.01), accumulative_counts=4)
+    with pytest.raises(TrainingStopped):
+        runner_of(tmp_path / 'run', optim_wrapper=wrapper, length=12, custom_hooks=[At(5, sigterm)]).train()
+    assert torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)['meta']['iter'] == 8
+
+
+def test_the_data_do_not_depend_on_the_workers(whole, tmp_path):
+    """Nor does another seed give the same."""
+    seen = [torch.cat(whole(workers=workers, length=6).model.seen) for workers in (0, 1, 3)]
+    assert torch.equal(seen[0], seen[1])
+    assert torch.equal(seen[0], seen[2])
+    assert not torch.equal(seen[0], torch.cat(whole(length=6, randomness=dict(seed=4)).model.seen))
+    noise = seen[0][:, 1:]
+    assert noise.unique().numel() == noise.numel(), 'each draw has noise of its own'
+
+
+def test_a_seed_that_nobody_gave_is_the_checkpoints(tmp_path):
+    """mmengine draws one then; the sampler of the second half must have it as well."""
+    with pytest.raises(Stop):
+        runner_of(tmp_path, randomness=dict(seed=None), custom_hooks=[At(6, stop)]).train()
+    meta = torch.load(tmp_path / 'iter_4.pth', weights_only=False)['meta']
+    runner = runner_of(tmp_path, randomness=dict(seed=None), resume=True)
+    runner.train()
+    assert runner.seed == meta['seed']
+    assert runner.train_dataloader.sampler.key_seed == meta['seed']
+
+
+def test_nothing_to_go_on_with_is_a_new_start(whole, tmp_path):
+    runner = runner_of(tmp_path / 'run', resume=True)
+    runner.train()
+    assert_equal(state(runner), state(whole()))
+
+
+def test_the_former_checkpoint_goes_after_the_new_one_is_there(tmp_path, monkeypatch):
+    saving, there = Runner.save_checkpoint, []
+
+    def save(self, out_dir, filename, *args, **kwargs):
+        there.append(sorted(path.name for path in tmp_path.glob('*.pth')))
+        saving(self, out_dir, filename, *args, **kwargs)
+
+    monkeypatch.setattr(Runner, 'save_checkpoint', save)
+    runner_of(tmp_path, interval=2).train()
+    assert there == [[], ['iter_2.pth'], ['iter_4.pth'], ['iter_6.pth']]
+    assert [path.name for path in tmp_path.glob('*.pth*')] == ['iter_8.pth']
+
+
+def test_a_full_disk_keeps_the_last_one(tmp_path, monkeypatch):
+    saving = Runner.save_checkpoint
+
+    def save(self, out_dir, filename, *args, **kwargs):
+        saving(self, out_dir, filename, *args, **kwargs)
+        if self.iter + 1 == 4:
+            path = tmp_path / filename
+            path.write_bytes(path.read_bytes()[:100])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Runner, 'save_checkpoint', save)
+    with pytest.raises(OSError, match=r'No space left.*those saved before are whole.*iter_4.pth') as error:
+        runner_of(tmp_path, interval=2).train()
+    assert error.value.errno == errno.ENOSPC
+    assert [path.name for path in tmp_path.glob('*.pth*')] == ['iter_2.pth']
+    assert find_whole_checkpoint(tmp_path).name == 'iter_2.pth'
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    """Two checkpoints, iter_2.pth the older, last_checkpoint naming iter_4.pth."""
+    runner = runner_of(tmp_path, interval=2, length=4)
+    runner._hooks[[type(hook).__name__ for hook in runner.hooks].index('WholeCheckpointHook')].max_keep_ckpts = -1
+    runner.train()
+    return tmp_path
+
+
+def test_a_broken_last_checkpoint_falls_back_to_the_one_before(checkpoints, tmp_path):
+    last = checkpoints / 'iter_4.pth'
+    data = last.read_bytes()
+    for broken in (data[:-200], b'', data[:3000] + bytes([data[3000] ^ 1]) + data[3001:]):
+        last.write_bytes(broken)
+        assert find_whole_checkpoint(checkpoints).name == 'iter_2.pth'
+    last.write_bytes(data)
+    for text in ('', 'gone.pth', str(last), '/elsewhere/before/moving/iter_4.pth'):
+        (checkpoints / 'last_checkpoint').write_text(text)
+        assert find_whole_checkpoint(checkpoints) == last
+    (checkpoints / 'last_checkpoint').unlink()
+    assert find_whole_checkpoint(checkpoints) == last
+
+
+def test_no_whole_checkpoint_at_all_is_told(checkpoints):
+    for path in checkpoints.glob('*.pth'):
+        path.write_bytes(b'PK')
+    with pytest.raises(OSError, match=r'none of its checkpoints is whole \(iter_2.pth, iter_4.pth\)'):
+        find_whole_checkpoint(checkpoints)
+
+
+def test_a_loss_that_is_no_number_stops_before_the_weights(whole, tmp_path):
+    before = whole(length=2).model.state_dict()
+    runner = runner_of(tmp_path, model=dict(type='SmallModel', bad_at=(3,)))
+    runner.model.layers[2].track_running_stats = True
+    with pytest.raises(NonFiniteError, match=r'iteration 3 is nan.*non_finite.*action=skip'):
+        runner.train()
+    for name, value in runner.model.named_parameters():
+        assert torch.equal(value, before[name])
+    (path,) = (tmp_path / 'non_finite').iterdir()
+    assert path.name == 'iter_3_rank_0.pth'
+    kept = torch.load(path, weights_only=True)
+    assert kept['iteration'] == 3
+    assert torch.isnan(kept['loss'])
+    assert torch.equal(torch.stack(kept['inputs']), runner.model.seen[-1])
+
+
+def test_bad_batches_are_passed_over_by_option(tmp_path):
+    hooks = dict(non_finite=dict(type='NonFiniteLossHook', action='skip', max_skips=2))
+    runner = runner_of(tmp_path, model=dict(type='SmallModel', bad_at=(2, 3, 5)), default_hooks=hooks)
+    runner.train()
+    assert len(list((tmp_path / 'non_finite').iterdir())) == 3
+    assert all(torch.isfinite(value).all() for value in runner.model.parameters())
+    again = runner_of(tmp_path / 'more', model=dict(type='SmallModel', bad_at=(2, 3, 4)), default_hooks=hooks)
+    with pytest.raises(NonFiniteError, match=r'iteration 4.*max_skips=2 allows no more'):
+        again.train()
+
+
+def test_weights_that_are_no_numbers_are_not_saved_over_good_ones(tmp_path):
+    def poison(runner):
+        runner.model.layers[3].weight.data[0, 1] = float('inf')
+
+    with pytest.raises(NonFiniteError, match=r'1 weights are not finite \(layers.3.weight'):
+        runner_of(tmp_path, interval=2, custom_hooks=[At(4, poison)]).train()
+    assert [path.name for path in tmp_path.glob('*.pth*')] == ['iter_2.pth']
+
+
+def test_an_unknown_action_is_refused():
+    from mmseg_textseg.engine import NonFiniteLossHook
+
+    with pytest.raises(ValueError, match=r"action='ignore'.*stop, skip"):
+        NonFiniteLossHook(action='ignore')
