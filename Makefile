@@ -35,8 +35,9 @@ mptpn-demo: $(STAMP)  ## MPTPN's two stages on made-up slices; with CONTROL=1 al
 	@$(BIN)/python tools/two_stages.py $(PHANTOM)/ppe-simsiam-c8_phantom_96x96.py $(PHANTOM)/mptpn-c8_phantom_96x96.py \
 		--phantom data/phantom_96 --work-dir work_dirs/mptpn-demo $(if $(CONTROL),--control)
 
+# A file's tests stay in one process, with the fixtures that they share.
 test: $(STAMP)  ## run the tests, report coverage
-	@$(BIN)/python -m pytest -m 'not shared_data' --cov=mmseg_textseg --cov-report=term-missing:skip-covered
+	@$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile -m 'not shared_data' --cov=mmseg_textseg --cov-report=term-missing:skip-covered
 
 lint: $(STAMP)  ## check style and formatting
 	@$(BIN)/ruff check .

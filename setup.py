@@ -61,6 +61,6 @@ setup(
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # tools/webdemo.py
         'web': ['gradio'],
-        'dev': ['pytest', 'pytest-cov', 'hypothesis', 'ruff', 'scikit-learn', 'torchmetrics'],
+        'dev': ['pytest', 'pytest-cov', 'pytest-xdist', 'hypothesis', 'ruff', 'scikit-learn', 'torchmetrics'],
     },
 )
