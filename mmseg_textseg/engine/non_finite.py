@@ -42,6 +42,7 @@ class NonFiniteLossHook(Hook):
         self.max_skips = max_skips
         self.in_a_row = 0
         self.batch: dict | None = None
+        self.buffers: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
         """Put the look before the optimizer wrapper's update."""
@@ -54,6 +55,9 @@ class NonFiniteLossHook(Hook):
                 update(loss, *args, **kwargs)
             else:
                 self._met(runner, loss)
+                for name, value in runner.model.named_buffers():
+                    if name in self.buffers and self.buffers[name].shape == value.shape:
+                        value.copy_(self.buffers[name])
                 # The gradients of a batch added up so far go with it; the count that says when to step goes on.
                 wrapper.zero_grad()
                 if hasattr(wrapper, '_inner_count'):
@@ -62,8 +66,10 @@ class NonFiniteLossHook(Hook):
         wrapper.update_params = checked
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        """Keep the batch in sight."""
+        """Keep the batch in sight, and what the forward pass itself changes: running means and variances."""
         self.batch = data_batch
+        if self.action == 'skip':
+            self.buffers = {name: value.clone() for name, value in runner.model.named_buffers()}
 
     def _all_finite(self, loss: Tensor) -> bool:
         bad = (~torch.isfinite(loss.detach())).any().to(torch.int32)

@@ -40,8 +40,8 @@ class SmallModel(BaseModel):
     def forward(self, inputs, data_samples=None, mode='tensor'):
         inputs = torch.stack(inputs) if isinstance(inputs, list) else inputs
         self.seen.append(inputs.clone())
-        loss = self.layers(inputs).square().mean()
-        return dict(loss=loss * float('nan') if len(self.seen) in self.bad_at else loss)
+        scale = float('nan') if len(self.seen) in self.bad_at else 1
+        return dict(loss=self.layers(inputs * scale).square().mean())
 
 
 @HOOKS.register_module(force=True)
