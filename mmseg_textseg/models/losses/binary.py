@@ -3,6 +3,8 @@
 from typing import NamedTuple
 
 import torch
+import torch.distributed as dist
+from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
 
@@ -43,6 +45,23 @@ def binary_terms(
     valid = torch.ones_like(logit) if ignore_index is None else (target != ignore_index).to(logit.dtype)
     truth = (target > 0).to(logit.dtype) * valid
     return BinaryTerms(logit, truth, valid if weight is None else valid * weight)
+
+
+def mean_over_processes(counts: Tensor) -> Tensor:
+    """Numbers of pixels that a loss divides by, as the mean over the processes of a distributed training.
+
+    DDP averages the gradients of its processes. If each divided by the pixels of its own batch, pixels of a process
+    with few of them would weigh more than in one large batch; divided by the mean number they weigh the same. All
+    processes have to call it equally often. Alone, a process gets what it gave.
+
+    Args:
+        counts: any shape; no gradient flows through them.
+    """
+    if not (dist.is_available() and dist.is_initialized()):
+        return counts
+    counts = counts.detach().clone()
+    all_reduce(counts, op='mean')
+    return counts
 
 
 class BinaryLoss(nn.Module):

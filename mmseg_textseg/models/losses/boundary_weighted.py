@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .binary import BinaryLoss
+from .binary import BinaryLoss, mean_over_processes
 
 
 def boundary_weights(
@@ -42,7 +42,7 @@ def _foreground(mask: Tensor, ignore_index: int | None) -> Tensor:
 
 
 def binary_focal_loss(logits: Tensor, target: Tensor, valid: Tensor, gamma: float = 2.0, alpha: float = 0.25) -> Tensor:
-    """Focal loss, mean over valid pixels: alpha_t (1 - p_t)^gamma (-log p_t).
+    """Focal loss, mean over valid pixels (of all processes' batches): alpha_t (1 - p_t)^gamma (-log p_t).
 
     Args:
         logits: foreground logit (B, H, W).
@@ -55,7 +55,7 @@ def binary_focal_loss(logits: Tensor, target: Tensor, valid: Tensor, gamma: floa
     # (1 - p_t)^gamma through logarithms: a power of 0 has no finite gradient for gamma below 1.
     miss = (gamma * F.logsigmoid((1 - 2 * target) * logits)).exp()
     weight = target * alpha + (1 - target) * (1 - alpha)
-    return (weight * miss * cross_entropy * valid).sum() / valid.sum().clamp(min=1)
+    return (weight * miss * cross_entropy * valid).sum() / mean_over_processes(valid.sum()).clamp(min=1)
 
 
 def weighted_soft_dice_loss(prob: Tensor, target: Tensor, weight: Tensor, smooth: float = 1.0) -> Tensor:

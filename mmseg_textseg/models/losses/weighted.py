@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmseg.registry import MODELS
 from torch import Tensor
 
-from .binary import BinaryLoss
+from .binary import BinaryLoss, mean_over_processes
 
 
 def weighted_bce_loss(
@@ -22,17 +22,17 @@ def weighted_bce_loss(
         valid: 1 where the pixel counts (or its weight); None for everywhere.
 
     Returns:
-        Scalar. The means are over the whole batch; a class without pixels adds 0.
+        Scalar. The means are over the whole batch, that of all processes; a class without pixels adds 0.
     """
     target = target.to(logits.dtype)
     cross_entropy = F.binary_cross_entropy_with_logits(logits, target, reduction='none')
     valid = torch.ones_like(target) if valid is None else valid.to(logits.dtype)
-    loss = 0
-    for weight, chosen in ((w1, target * valid), (w2, (1 - target) * valid)):
-        total = chosen.sum()
-        # The numerator is 0 with the denominator; 1 in its place keeps the division finite.
-        loss = loss + weight * (chosen * cross_entropy).sum() / torch.where(total > 0, total, torch.ones_like(total))
-    return loss
+    classes = (target * valid, (1 - target) * valid)
+    totals = mean_over_processes(torch.stack([chosen.sum() for chosen in classes]))
+    # The numerator is 0 with the denominator; 1 in its place keeps the division finite.
+    totals = torch.where(totals > 0, totals, torch.ones_like(totals))
+    sums = [(chosen * cross_entropy).sum() for chosen in classes]
+    return w1 * sums[0] / totals[0] + w2 * sums[1] / totals[1]
 
 
 def weighted_dice_loss(
