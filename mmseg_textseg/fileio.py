@@ -1,14 +1,16 @@
 """Files that are there whole or not at all, and what tells one from another."""
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
+import yaml
 
 
 @contextmanager
@@ -27,6 +29,9 @@ def whole_file(path: Path, mode: str = 'w', **kwargs) -> Iterator[IO]:
         with part.open(mode, **kwargs) as file:
             yield file
         part.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk does not say which file did not fit
+        raise
     finally:
         part.unlink(missing_ok=True)
 
@@ -56,3 +61,20 @@ def sha256(path: str | os.PathLike) -> str | None:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def load_plain(path: str | os.PathLike) -> Any:
+    """Content of a yaml or json file: plain values. mmengine's ``load`` makes any object that a yaml file names.
+
+    Raises:
+        OSError: it cannot be opened.
+        ValueError: neither yaml nor json, or broken.
+    """
+    ending = os.path.splitext(path)[1]
+    if ending not in ('.yaml', '.yml', '.json'):
+        raise ValueError(f'{path}: expected a .yaml, .yml or .json file')
+    with open(path, encoding='utf-8') as file:
+        try:
+            return json.load(file) if ending == '.json' else yaml.safe_load(file)
+        except (yaml.YAMLError, ValueError) as error:
+            raise ValueError(f'{path} is broken: {error}') from error

@@ -116,7 +116,7 @@ def _from_pretrained(name: str) -> TextTokenizer:
     from transformers import AutoTokenizer
 
     try:
-        backend = AutoTokenizer.from_pretrained(name)
+        backend = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise TokenizerError(
             f"the vocabulary of text encoder '{name}' is neither a local folder nor to be had from the hub "

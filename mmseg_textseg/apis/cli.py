@@ -10,12 +10,29 @@ import torch.distributed as dist
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 
-from ..datasets import AnnotationError
+from ..datasets import AnnotationError, PictureError
 from ..engine import CollapseError
+from ..evaluation import EvaluationError
 from ..models import MixingError, TextEncoderError, WeightsError
+from ..safe_load import CheckpointError
 from ..tokenization import TokenizerError
+from .build_errors import said_of_a_part
 from .config import ConfigError
 from .preflight import find_missing, report
+
+
+class KeyValues(DictAction):
+    """mmengine's KEY=VALUE words; one without ``=``, or with half a bracket, is an error of the command line."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Merge the words into a dict."""
+        for word in values:
+            if not word.partition('=')[0] or '=' not in word:
+                raise argparse.ArgumentError(self, f'{word!r}: expected KEY=VALUE, e.g. train_cfg.max_iters=100')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:
+            raise argparse.ArgumentError(self, f'{error}: close every bracket') from error
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +41,7 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValues,
         metavar='KEY=VALUE',
         help='override config values, e.g. train_dataloader.batch_size=2 model.text_encoder.pretrained=DIR',
     )
@@ -73,8 +90,11 @@ def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:
 PLAIN = (
     ConfigError,
     AnnotationError,
+    CheckpointError,
     CollapseError,
+    EvaluationError,
     MixingError,
+    PictureError,
     TextEncoderError,
     TokenizerError,
     WeightsError,
@@ -84,8 +104,19 @@ PLAIN = (
 
 @contextmanager
 def plain_errors(*more: type[Exception]):
-    """Print ``PLAIN`` errors, and ``more``, without a traceback, and exit with 1."""
+    """Print ``PLAIN`` errors, ``more``, and those of parts that a config names, without a traceback; exit with 1."""
     try:
         yield
     except (*PLAIN, *more) as error:
-        sys.exit(f'{type(error).__name__}: {error}')
+        sys.exit(f'{type(error).__name__}: {_message(error)}')
+    except Exception as error:
+        said = said_of_a_part(error)
+        if said is None:
+            raise
+        sys.exit(f'ConfigError: {said}')
+
+
+def _message(error: Exception) -> str:
+    """What an error says, without the traceback of a worker process that a DataLoader puts before it."""
+    text = str(error)
+    return text.rpartition(f'{type(error).__name__}: ')[2].strip() if 'Original Traceback' in text else text

@@ -2,9 +2,12 @@
 
 import os.path as osp
 from collections.abc import Iterator
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
+from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..models.text_encoders import TextEncoderError, read_encoder
@@ -38,14 +41,14 @@ def load_config(
             config can tell how data is read, and makes no model.
 
     Raises:
-        ConfigError: no such file, or a text encoder that cannot be settled.
+        ConfigError: no such file, one that cannot be read, an option that nothing takes, or a text encoder that cannot
+            be settled.
     """
-    if not osp.isfile(path):
-        raise ConfigError(f'no config file at {path}')
-    cfg = Config.fromfile(path)
+    cfg = _read(path)
     if options:
-        _drop_old_encoder(cfg, options)
-        cfg.merge_from_dict(options)
+        _merge(cfg, options)
+    if not isinstance(cfg.get('model'), dict):
+        raise ConfigError(f'{path} has no model=dict(type=...): is it a config of MMSegmentation, and complete?')
     stored = None if checkpoint is None else checkpoint_encoder(checkpoint)
     if stored and cfg.model.get('text_encoder') is not None:
         # The folder of a BERT may have moved: then an option says where its vocabulary is.
@@ -63,6 +66,36 @@ def load_config(
                 _train_encoder(cfg)
     settle_text_encoder(cfg, build_vocab)
     return cfg
+
+
+def _read(path: str) -> Config:
+    if not osp.isfile(path):
+        raise ConfigError(f'no config file at {path}')
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is a program, which can fail in any way
+        raise ConfigError(
+            f'{path} cannot be read as a config ({type(error).__name__}: {error}): mend it, or a file of its _base_'
+        ) from error
+
+
+def _merge(cfg: Config, options: dict) -> None:
+    """Put options into a config; mmengine would keep a mistyped key without a word."""
+    known = {*cfg.keys(), *signature(Runner.__init__).parameters, *PIPELINES, 'runner_type', 'tta_model'}
+    for option in options:
+        key = option.partition('.')[0]
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f'did you mean {near[0]}?' if near else f'the config has {", ".join(cfg.keys())}'
+            raise ConfigError(f'--cfg-options {option}: nothing reads the key {key!r}; {hint}')
+    try:
+        _drop_old_encoder(cfg, options)
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
+        raise ConfigError(
+            f'--cfg-options {", ".join(options)} cannot be merged into the config ({error}): name keys of it, and '
+            'places of lists by their number from 0'
+        ) from error
 
 
 def init_from(cfg: Config, checkpoint: str) -> None:
@@ -185,7 +218,7 @@ def _width(encoder: ConfigDict) -> int | None:
     if name in BERT_BASE:
         return 768
     try:
-        return AutoConfig.from_pretrained(name).hidden_size
+        return AutoConfig.from_pretrained(name, trust_remote_code=False).hidden_size
     except (OSError, ValueError) as error:
         if osp.isdir(name):
             raise TextEncoderError(f"no BERT config.json to be read in '{name}': {error}") from error
@@ -220,18 +253,10 @@ def checkpoint_weights(checkpoint: str) -> dict:
     """State dict of a checkpoint.
 
     Raises:
-        ConfigError: no such file, or no checkpoint.
+        ConfigError: no such file.
+        CheckpointError: no checkpoint, or one that could run code.
     """
     if not Path(checkpoint).is_file() and '://' not in checkpoint:
         raise ConfigError(f'no checkpoint at {checkpoint}')
-    try:
-        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
-    except Exception as error:  # the unpickler fails in as many ways as there are files
-        raise ConfigError(
-            f'{checkpoint} is no checkpoint that PyTorch reads ({error}); expected a .pth file'
-        ) from error
-    if not isinstance(loaded, dict):
-        raise ConfigError(
-            f'{checkpoint} holds a {type(loaded).__name__}; expected a dict of tensors, or with state_dict'
-        )
+    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger='silent')
     return loaded.get('state_dict', loaded)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..fileio import load_plain
 from .config import ConfigError
 
 INDEX = 'model-index.yml'
@@ -65,15 +66,13 @@ def _models(root: Path) -> Iterator[dict]:
     """Entries of an index, if there is one."""
     if not (root / INDEX).is_file():
         return
-    from mmengine.infer import BaseInferencer
-    from yaml import YAMLError
-
     try:
-        for model in BaseInferencer._get_models_from_metafile(str(root)):
-            if not {'Name', 'Config'} <= model.keys():
-                raise KeyError(f'Name or Config of {dict(model)}')
-            yield model
-    except (KeyError, TypeError, AttributeError, OSError, YAMLError) as error:
+        for metafile in load_plain(root / INDEX)['Import']:
+            for model in load_plain(root / metafile)['Models']:
+                if not {'Name', 'Config'} <= model.keys():
+                    raise KeyError(f'Name or Config of {dict(model)}')
+                yield model
+    except (KeyError, TypeError, AttributeError, OSError, ValueError) as error:
         raise ConfigError(
             f'{root / INDEX} cannot be read ({type(error).__name__}: {error}): expected Import, a list of metafiles, '
             'each with Models that have a Name and a Config'

@@ -9,6 +9,7 @@ import os
 from .inferencer import Query
 from .webdemo import Opened, UserError, WebDemo, summary
 
+MOST_BYTES = 500 * 2**20  # of a file that a user opens
 DISCLAIMER = 'For research only. Not a medical device: not for diagnosis or treatment.'
 CSS = """
 .gradio-container, .gradio-container main {width: 100% !important; max-width: 1120px !important; margin: 0 auto}
@@ -199,6 +200,7 @@ def serve(page, host: str, port: int | None) -> str:
         os.environ[name] = ','.join(filter(None, [os.environ.get(name), 'localhost', '127.0.0.1', host]))
     settings = dict(
         share=False,
+        max_file_size=MOST_BYTES,
         quiet=True,
         prevent_thread_lock=True,
         footer_links=[],

@@ -3,6 +3,7 @@
 from . import transforms
 from .annotations import AnnotationError, AnnotationRow, load_annotations, read_expressions
 from .coskel import CoSKELDataset
+from .errors import PictureError
 from .glas import GlaSDataset
 from .image_caption_dataset import ImageCaptionDataset
 from .lvit_datasets import MoNuSegDataset, MosMedDataPlusDataset, QaTaCOV19Dataset
@@ -25,6 +26,7 @@ __all__ = [
     'MedVLSMDataset',
     'MoNuSegDataset',
     'MosMedDataPlusDataset',
+    'PictureError',
     'QaTaCOV19Dataset',
     'RefCOCODataset',
     'RefHLSegDataset',

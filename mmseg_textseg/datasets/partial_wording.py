@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from mmengine import fileio
+from ..fileio import load_plain
 
 ROLES = ('noun', 'adjective', 'place', 'detail')  # "a large" adjective, noun, place, "with" details
 
@@ -42,7 +42,7 @@ def load_wording(wording: str | os.PathLike | Mapping | None) -> dict[str, Phras
     """
     if wording is None:
         return dict(WORDING)
-    entries = wording if isinstance(wording, Mapping) else fileio.load(os.fspath(wording))
+    entries = wording if isinstance(wording, Mapping) else load_plain(wording)
     if not isinstance(entries, Mapping):
         raise ValueError(f'wording {wording}: expected phrases by attribute')
     found, silent = {}, []

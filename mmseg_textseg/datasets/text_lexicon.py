@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine import fileio
+from ..fileio import load_plain
 
 # Read both ways; of a word in several pairs the first counts.
 OPPOSITES = (
@@ -179,7 +179,7 @@ def _read(path: str) -> Any:
     if not Path(path).is_file():
         raise FileNotFoundError(f'no lexicon at {path}')
     try:
-        return fileio.load(path)
+        return load_plain(path)
     except Exception as error:  # the parsers and mmengine have no error in common
         raise LexiconError(f'{path}: expected a yaml or json file ({error})') from error
 

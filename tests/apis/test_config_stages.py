@@ -12,6 +12,7 @@ from mmseg.registry import MODELS
 from mmseg_textseg.apis import ConfigError, find_missing, init_from, load_config
 from mmseg_textseg.apis.config import SCRATCH_ARCH, find, innermost
 from mmseg_textseg.models import TextEncoderError
+from mmseg_textseg.safe_load import CheckpointError
 from mmseg_textseg.tokenization import load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,13 +212,13 @@ def test_another_text_encoder_than_stage_1s_is_refused(tmp_path):
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path, content):
     path = tmp_path / 'notes.pth'
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r'notes\.pth is no checkpoint'):
+    with pytest.raises(CheckpointError, match=r'notes\.pth is no checkpoint'):
         load_config(STAGE2, checkpoint=str(path))
 
 
 def test_a_checkpoint_without_tensors_is_named(tmp_path):
     torch.save([1, 2], tmp_path / 'list.pth')
-    with pytest.raises(ConfigError, match=r'list\.pth holds a list'):
+    with pytest.raises(CheckpointError, match=r'list\.pth holds a list'):
         load_config(STAGE2, checkpoint=str(tmp_path / 'list.pth'))
 
 

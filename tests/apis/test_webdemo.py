@@ -154,6 +154,7 @@ def test_the_page_is_served_here_alone_and_loads_nothing_from_elsewhere(served):
     assert page.share is False
     port = int(address.rstrip('/').rsplit(':', 1)[1])
     assert page.server.config.host == '127.0.0.1'
+    assert page.max_file_size == 500 * 2**20
     others = {info[4][0] for info in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)} - {'127.0.0.1'}
     for other in others:
         with pytest.raises(OSError):

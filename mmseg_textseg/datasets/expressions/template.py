@@ -6,8 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
-import yaml
-from mmengine import fileio
+from ...fileio import load_plain
 
 TEMPLATES = Path(__file__).with_name('templates')
 UNITS = ('lesion', 'picture')
@@ -77,9 +76,9 @@ def load_template(style: str, changes: Mapping[str, Any] | None = None) -> dict:
     if Path(path).suffix not in ('.yaml', '.yml', '.json'):
         raise TemplateError(style, ['expected a .yaml, .yml or .json file'])
     try:
-        template = fileio.load(path)
-    except (yaml.YAMLError, ValueError) as error:
-        raise TemplateError(path, [f'is broken: {error}']) from error
+        template = load_plain(path)
+    except ValueError as error:
+        raise TemplateError(path, [str(error)]) from error
     if not isinstance(template, dict):
         raise TemplateError(path, ['expected keys and values, such as "unit: lesion"'])
     template, problems = deepcopy(template), []

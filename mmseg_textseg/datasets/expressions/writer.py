@@ -197,7 +197,7 @@ def _write_mask(conversion: Conversion, source: Source, labels: np.ndarray, row:
     numbers = [index + 1 for index in row['lesions']]
     # The name says which lesions are in it, so that a file of an earlier run is never another group's.
     ids = '-'.join(map(str, numbers))
-    ids = ids if len(ids) < 60 else hashlib.sha1(ids.encode()).hexdigest()[:12]
+    ids = ids if len(ids) < 60 else hashlib.sha1(ids.encode(), usedforsecurity=False).hexdigest()[:12]
     name = f'{stem}_l{ids}.png' if of_lesions and numbers else f'{stem}_none.png' if of_lesions else f'{stem}.png'
     name = f'{below}/{name}' if below else name
     if f'masks/{name}' not in conversion.files:

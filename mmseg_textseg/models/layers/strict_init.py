@@ -41,6 +41,7 @@ class StrictPretrained:
         Raises:
             WeightsError: no key matches, a key of the module is neither in the checkpoint nor ``new``,
                 or a tensor has another shape. The module is then left as it was.
+            CheckpointError: the file is damaged, no checkpoint, or could run code.
         """
         loaded = CheckpointLoader.load_checkpoint(self.checkpoint, map_location=self.map_location, logger='current')
         state = loaded.get('state_dict', loaded)

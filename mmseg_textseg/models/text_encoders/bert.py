@@ -101,7 +101,7 @@ class BertTextEncoder(StrictInitModule):
         if pretrained is None:
             return BertConfig(**{**arch, 'vocab_size': len(load_tokenizer(tokenizer)), 'pad_token_id': 0})
         try:
-            config = AutoConfig.from_pretrained(pretrained, local_files_only=True, **arch)
+            config = AutoConfig.from_pretrained(pretrained, local_files_only=True, trust_remote_code=False, **arch)
         except (OSError, ValueError) as error:
             if os.path.isdir(pretrained) or not (arch or pretrained in BERT_BASE):
                 raise TextEncoderError(
