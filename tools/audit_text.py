@@ -15,12 +15,11 @@ from pathlib import Path
 import mmengine
 import mmseg
 import torch
-from mmengine.config import DictAction
 from mmengine.device import get_device
 
 import mmseg_textseg
 from mmseg_textseg.apis import load_config
-from mmseg_textseg.apis.cli import plain_errors, require
+from mmseg_textseg.apis.cli import KeyValues, plain_errors, require
 from mmseg_textseg.datasets.medical import MedicalImageError
 from mmseg_textseg.datasets.text_lexicon import LexiconError, read_lexicon
 from mmseg_textseg.evaluation import EvaluationError
@@ -50,7 +49,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValues,
         metavar='KEY=VALUE',
         help='override config values, e.g. test_dataloader.dataset.data_root=DIR',
     )

@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from mmengine.config import DictAction
 from prettytable import PrettyTable, TableStyle
 from scipy.special import expit
 
 from mmseg_textseg.apis import load_config
-from mmseg_textseg.apis.cli import plain_errors
+from mmseg_textseg.apis.cli import KeyValues, plain_errors
 from mmseg_textseg.export import ExportError, MaskGraph, build_model, read_signature
 from mmseg_textseg.export.check import feed, random_samples
 from mmseg_textseg.export.programs import FILES, INPUTS, Run, open_onnx, open_torch, trace, write_onnx, write_torch
@@ -35,7 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=20)
     parser.add_argument('--tokens', type=int, default=12, help='length of the sentence, special tokens included')
     parser.add_argument('--size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'))
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE')
     return parser.parse_args()
 
 

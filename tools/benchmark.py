@@ -15,9 +15,7 @@ import sys
 import traceback
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmseg_textseg.apis.cli import plain_errors
+from mmseg_textseg.apis.cli import KeyValues, plain_errors
 
 NAMES = ('machine', 'encoder', 'lsms', 'step', 'parts', 'text', 'loading', 'mptpn', 'compile')
 # Sizes of a run that only shows that all is in place.
@@ -30,7 +28,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument('cases', nargs='*', metavar='CASE', help=f'{", ".join(NAMES)}, all; default: all')
     parser.add_argument('--configs', nargs='+', metavar='CONFIG', help='contenders, the first is the reference')
     parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='override values of these configs'
+        '--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='override values of these configs'
     )
     parser.add_argument('--sizes', nargs='+', type=int, metavar='N', help='sides of images; default: of each case')
     parser.add_argument('--batches', nargs='+', type=int, metavar='N', help='images; default: of each case')

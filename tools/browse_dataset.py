@@ -10,13 +10,13 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 from mmseg.registry import DATASETS
 
 from mmseg_textseg.apis import ConfigError, load_config
-from mmseg_textseg.apis.cli import plain_errors, require
+from mmseg_textseg.apis.cli import KeyValues, plain_errors, require
 from mmseg_textseg.apis.config import find
 from mmseg_textseg.fileio import write_png
 from mmseg_textseg.tokenization import TextTokenizer, load_tokenizer
@@ -32,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--number', type=int, default=12, help='of items, drawn at random (12)')
     parser.add_argument('--repeats', type=int, default=1, help='times that each item goes through the pipeline (1)')
     parser.add_argument('--seed', type=int, default=0, help='of the items and of the augmentation (0)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/train.py')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='as in tools/train.py')
     args = parser.parse_args()
     if args.number < 1 or args.repeats < 1 or args.seed < 0:
         parser.error('--number and --repeats want at least 1, --seed at least 0')

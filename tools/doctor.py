@@ -11,10 +11,10 @@ import json
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 
 from mmseg_textseg.apis import ConfigError, load_config
+from mmseg_textseg.apis.cli import KeyValues
 from mmseg_textseg.datasets import AnnotationError
 from mmseg_textseg.doctor import as_json, as_text, config_splits, contact_sheet, examine, table_splits
 from mmseg_textseg.doctor.examine import NEAR_DISTANCE
@@ -27,14 +27,14 @@ from mmseg_textseg.tokenization import TokenizerError
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='?', help='config file; or --root and --ann')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='as in tools/test.py')
     parser.add_argument('--root', help='folder of a dataset without a config')
     parser.add_argument('--ann', nargs='+', metavar='SPLIT=TABLE', help='its tables, relative to --root')
     parser.add_argument('--type', default='TextSegDataset', help='its dataset class (default: TextSegDataset)')
     parser.add_argument(
         '--data-options',
         nargs='+',
-        action=DictAction,
+        action=KeyValues,
         metavar='KEY=VALUE',
         help='options of the class, e.g. data_prefix.img_path=img prompt=p6 (default folders: images, masks)',
     )

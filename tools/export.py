@@ -9,10 +9,8 @@ and without torch: docs/export.md
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
-
 from mmseg_textseg.apis import load_config
-from mmseg_textseg.apis.cli import plain_errors
+from mmseg_textseg.apis.cli import KeyValues, plain_errors
 from mmseg_textseg.export import TOLERANCE, ExportError, export
 
 
@@ -36,7 +34,7 @@ def parse_args() -> argparse.Namespace:
         help=f'largest difference of a probability allowed ({TOLERANCE:g})',
     )
     parser.add_argument('--overwrite', action='store_true', help='replace an export in DIR; other files there stay')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='as in tools/test.py')
     args = parser.parse_args()
     if args.opset is not None and args.format != 'onnx':
         parser.error('--opset belongs to --format onnx')

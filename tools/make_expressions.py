@@ -12,9 +12,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from mmengine.config import DictAction
-
-from mmseg_textseg.apis.cli import plain_errors
+from mmseg_textseg.apis.cli import KeyValues, plain_errors
 from mmseg_textseg.datasets.converters import Conversion, ConversionError
 from mmseg_textseg.datasets.converters.conversion import CHECKSUMS
 from mmseg_textseg.datasets.expressions import (
@@ -44,7 +42,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     source.add_argument('--spacing', type=float, metavar='MM', help='mm a pixel (default: column spacing_mm, if any)')
     made = parser.add_argument_group('what to make')
     made.add_argument('--style', default='refhl', metavar='STYLE', help='refhl, lvit, or a template file (refhl)')
-    made.add_argument('--set', nargs='+', action=DictAction, metavar='KEY=VALUE', help='entries of the template')
+    made.add_argument('--set', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='entries of the template')
     made.add_argument('--min-area', type=int, default=20, metavar='PX', help='least area of a lesion, pixels (20)')
     made.add_argument('--also', nargs='+', default=[], choices=['several', 'none'], help='expressions that fit so many')
     made.add_argument('--seed', type=int, default=0, help='of what is drawn (0)')

@@ -11,11 +11,10 @@ sentence. A folder: masks/, and on request overlays/ and probabilities/, then pr
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
 from tqdm import tqdm
 
 from mmseg_textseg.apis import ConfigError, TextSegInferencer, find_model, load_config
-from mmseg_textseg.apis.cli import plain_errors
+from mmseg_textseg.apis.cli import KeyValues, plain_errors
 from mmseg_textseg.apis.folder import captioned, check_pictures, rows_of_folder, rows_of_table, write_answers
 from mmseg_textseg.engine import keep_freed_memory
 from mmseg_textseg.fileio import write_png
@@ -44,9 +43,9 @@ def parse_args() -> argparse.Namespace:
         '--window', nargs='+', help='for CT, MRI, 16 bits: liver | 30,150 | p0.5,p99.5 | dicom; 3 for RGB'
     )
     parser.add_argument(
-        '--load', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='more options of LoadMedicalImage'
+        '--load', nargs='+', action=KeyValues, default={}, metavar='KEY=VALUE', help='more options of LoadMedicalImage'
     )
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='as in tools/test.py')
     parser.add_argument('--device', help='default: an accelerator if there is one')
     parser.add_argument('--text-int8', action='store_true', help='text encoder in int8, on a CPU: faster, less exact')
     parser.add_argument(
@@ -87,6 +86,8 @@ def main() -> None:
         # What a user can mistype is read before the model, which takes seconds.
         if args.image and not args.image.exists():
             raise ConfigError(f'--image {args.image} is not there')
+        if args.images and args.out.is_file():
+            raise ConfigError(f'--out {args.out} is a file: with --images give a folder')
         if args.texts:
             rows = rows_of_table(str(args.images), args.texts, args.slice)
         elif args.images:

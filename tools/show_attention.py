@@ -9,11 +9,10 @@ to read the picture. The whole image is looked at, also where the config slides 
 import argparse
 from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.dataset import Compose
 
 from mmseg_textseg.apis import ConfigError, TextSegInferencer, load_config
-from mmseg_textseg.apis.cli import plain_errors
+from mmseg_textseg.apis.cli import KeyValues, plain_errors
 from mmseg_textseg.apis.inferencer import NEED_TRUTH
 from mmseg_textseg.fileio import write_png
 from mmseg_textseg.tokenization import load_tokenizer
@@ -30,7 +29,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--out', required=True, type=Path, help='picture to write, a .png')
     parser.add_argument('--special', action='store_true', help='show special tokens ([CLS], [SEP]) too')
     parser.add_argument('--columns', type=int, default=12, help='words beside one another (12)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='as in tools/test.py')
     parser.add_argument('--device', help='default: an accelerator if there is one')
     args = parser.parse_args()
     if args.out.suffix.lower() != '.png':

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.config import DictAction
 from mmengine.dataset import pseudo_collate
 from mmseg.registry import DATASETS
 from mmseg.structures import SegDataSample
 from tqdm import tqdm
 
 from mmseg_textseg.apis import ConfigError, TextSegInferencer, load_config
-from mmseg_textseg.apis.cli import plain_errors, require
+from mmseg_textseg.apis.cli import KeyValues, plain_errors, require
 from mmseg_textseg.evaluation.overlap import count, dice, predicted_mask, to_mask
 from mmseg_textseg.fileio import write_png
 from mmseg_textseg.visualization import TextSegVisualizer, image_loader, load_picture
@@ -33,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--number', type=int, default=24, help='of pictures (24)')
     parser.add_argument('--worst', action='store_true', help='those with the lowest Dice; predicts the whole split')
     parser.add_argument('--side', type=int, default=320, help='of a picture on a panel, pixels (320)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='as in tools/test.py')
     parser.add_argument('--device', help='default: an accelerator if there is one')
     args = parser.parse_args()
     if args.number < 1 or args.side < 32:

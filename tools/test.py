@@ -179,6 +179,8 @@ def main() -> None:
     args = parse_args()
     keep_freed_memory()
     with plain_errors(EvaluationError, FusingError, ImportError, MedicalImageError):
+        if args.out and Path(args.out).is_file():
+            raise ConfigError(f'--out {args.out} is a file: give a folder')
         cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
         if cfg.get('test_dataloader') is None:
             raise ConfigError(f'{args.config} has no test_dataloader: a pretraining makes no masks to evaluate')

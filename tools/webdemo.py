@@ -12,10 +12,8 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mmengine.config import DictAction
-
 from mmseg_textseg.apis import TextSegInferencer, find_model, load_config
-from mmseg_textseg.apis.cli import plain_errors
+from mmseg_textseg.apis.cli import KeyValues, plain_errors
 from mmseg_textseg.apis.examples import find_examples, read_examples
 from mmseg_textseg.apis.webdemo import WebDemo
 from mmseg_textseg.apis.webpage import build_page, serve
@@ -35,7 +33,7 @@ def parse_args() -> argparse.Namespace:
         help="table with columns image and expression; default: the config's test set, or a phantom where that is one",
     )
     parser.add_argument('--images', metavar='DIR', help='pictures of --examples; default: images/ beside the table')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='as in tools/test.py')
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValues, metavar='KEY=VALUE', help='as in tools/test.py')
     parser.add_argument('--device', help='default: an accelerator if there is one')
     args = parser.parse_args()
     if args.images and not args.examples:

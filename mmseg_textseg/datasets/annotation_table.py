@@ -50,10 +50,17 @@ class AnnotationError(ValueError):
 
 @dataclass(frozen=True)
 class Record:
-    """One row as the file has it: column -> value, and where it stands (``'train.xlsx row 12'``)."""
+    """One row as the file has it.
+
+    Attributes:
+        values: by column.
+        source: where it stands, as ``'train.xlsx row 12'``.
+        why_empty: a reason for cells that look filled in another program and are empty here; '' if there is none.
+    """
 
     values: dict[str, Any]
     source: str
+    why_empty: str = ''
 
 
 @dataclass
@@ -92,6 +99,8 @@ def find_column(table: Table, option: str, given: str | None, problems: list[str
     if not table.columns:  # nothing could be read, which is a problem already
         return None
     found = f'the columns are {", ".join(table.columns)}'
+    if len(table.columns) == 1 and table.path.lower().endswith(('.csv', '.tsv')):
+        found = f'the only column is {table.columns[0]}, where comma, semicolon or tab part columns'
     if given is not None:
         matches = [c for c in table.columns if c == given] or [c for c in table.columns if _plain(c) == _plain(given)]
         if len(matches) != 1:

@@ -180,10 +180,23 @@ def _fault(value: Any) -> str | None:
     if value is None or (isinstance(value, str) and not value.strip()):
         return 'is empty'
     if not isinstance(value, str):
-        return f'is {value!r} ({type(value).__name__}), not text'
+        return f'is {_shown(value)} ({type(value).__name__}), not text (quote it, or format the cell as text)'
     if value.strip() in SPREADSHEET_ERRORS:
         return f'is the spreadsheet error {value.strip()}'
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # json's \ud800, which no file can be written with
+        return f'is {_shown(value)}, with half of a surrogate pair'
     return None
+
+
+def _why(record: Record, fault: str) -> str:
+    return f' ({record.why_empty})' if record.why_empty and fault == 'is empty' else ''
+
+
+def _shown(value: Any, most: int = 200) -> str:
+    text = repr(value)
+    return text if len(text) <= most else f'{text[:most]}... ({len(text):,} characters)'
 
 
 def _file_cell(
@@ -196,7 +209,7 @@ def _file_cell(
     value = record.values.get(column)
     fault = _fault(value)
     if fault:
-        problems.append(f'{record.source}: {column!r} {fault}: expected a file name')
+        problems.append(f'{record.source}: {column!r} {fault}{_why(record, fault)}: expected a file name')
         return None
     name = value.strip()
     for rule in rules:
@@ -206,8 +219,8 @@ def _file_cell(
     try:
         return folder.find(name)
     except LookupError as error:
-        meant = '' if name == value.strip() else f'for this dataset the {folder.role} {name!r}, '
-        problems.append(f'{record.source}: {column!r} is {value!r}, {meant}{error.args[0]}')
+        meant = '' if name == value.strip() else f'for this dataset the {folder.role} {_shown(name)}, '
+        problems.append(f'{record.source}: {column!r} is {_shown(value)}, {meant}{error.args[0]}')
         return None
 
 
@@ -231,10 +244,10 @@ def _expression_cell(
             texts.append('')
             continue
         if fault is None and not any(character.isalpha() for character in text):
-            fault = f'is {text!r}, without a letter'  # how csv, which has no types, shows a number
+            fault = f'is {_shown(text)}, without a letter'  # how csv, which has no types, shows a number
         if fault:
             mend = ' (or allow_empty_text=True for a text-free baseline)' if fault == 'is empty' else ''
-            problems.append(f'{where} {fault}: expected an expression{mend}')
+            problems.append(f'{where} {fault}{_why(record, fault)}: expected an expression{mend}')
         else:
             texts.append(text.strip())
     return tuple(texts)

@@ -1,5 +1,7 @@
 """Names of image files: their parts, and which file of a folder a name in a table means."""
 
+import errno
+import os
 import os.path as osp
 import posixpath
 
@@ -39,7 +41,7 @@ class Folder:
             folder = (osp.join(self.root, below) if below else self.root) or '.'
             names: set[str] = set()
             if fileio.isdir(folder, backend_args=self.backend_args):
-                names.update(fileio.list_dir_or_file(folder, list_dir=False, backend_args=self.backend_args))
+                names.update(_files(folder, self.backend_args))
             stems: dict[str, list[str]] = {}
             for name in sorted(names):
                 _, stem, extension = split_name(name)
@@ -63,7 +65,11 @@ class Folder:
             return osp.join(self.root, name)
         matches = stems.get(base, []) or stems.get(split_name(base)[1], [])
         if not matches and fileio.isdir(osp.join(self.root, name), backend_args=self.backend_args):
+            if split_name(base)[2].lower() in PICTURE_EXTENSIONS:
+                raise LookupError(f'which is a folder in {folder}: expected the file of a picture')
             return osp.join(self.root, name)  # of a DICOM series
+        if not matches and osp.islink(osp.join(self.root, name)):
+            raise LookupError(f'in {folder} a symbolic link that leads to no {self.role}: mend the link or the cell')
         if not matches:
             raise LookupError(f'no {self.role} of that name or stem in {folder}: add the file or mend the cell')
         if len(matches) > 1:
@@ -71,3 +77,14 @@ class Folder:
                 f'which by stem may be the {self.role} {" or ".join(matches)} in {folder}: write the exact name'
             )
         return osp.join(self.root, below, matches[0])
+
+
+def _files(folder: str, backend_args: dict | None) -> list[str]:
+    """Names of the files in a folder."""
+    try:
+        return list(fileio.list_dir_or_file(folder, list_dir=False, backend_args=backend_args))
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
+        # One link that leads back to itself stops mmengine's listing, whether a row names it or not.
+        return [name for name in os.listdir(folder) if osp.isfile(osp.join(folder, name))]

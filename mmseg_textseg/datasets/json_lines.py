@@ -63,8 +63,9 @@ class JsonLines:
                     row = json.loads(line.decode().rstrip('\r\n'))
                 except UnicodeDecodeError as error:
                     raise not_utf8(self.path, number, error) from error
-                except json.JSONDecodeError as error:
-                    yield number, f'not valid JSON ({error.msg} at column {error.colno}): expected an object a line'
+                except (ValueError, RecursionError) as error:  # a ValueError also for thousands of digits
+                    at = f'{error.msg} at column {error.colno}' if isinstance(error, json.JSONDecodeError) else error
+                    yield number, f'not valid JSON ({at}): expected an object a line'
                     continue
                 if isinstance(row, dict):
                     yield number, row

@@ -4,19 +4,25 @@ Hashes stand for strings, so that a million rows cost megabytes: that two of the
 below 1e-7 then, and would double a name or raise a needless warning.
 """
 
+import hashlib
 import logging
+import os
 import os.path as osp
+import re
 from collections import defaultdict
 
 from mmengine.logging import print_log
 
 from .annotations import AnnotationRow
 
+LONGEST = 200  # bytes: file systems take 255 for a name, of which what is added to it needs some
+
 
 class SampleNames:
     """Pairs of image and mask -> names made of their stems: the same stems in two folders get '~2', '~3', ...
 
-    Of a volume each slice is an image.
+    Of a volume each slice is an image. Masks and pictures are saved under the names: none leads to another folder,
+    and what is too long for a file system ends in a digest of the whole instead.
     """
 
     def __init__(self) -> None:
@@ -27,7 +33,8 @@ class SampleNames:
     def of(self, image: str, mask: str | None, number: str | None = None) -> str:
         """The name of a pair; ``number`` is that of the slice."""
         stems = [_stem(path) for path in (image, mask) if path is not None]
-        base = '-'.join([*dict.fromkeys(stems), *([] if number is None else [number])])
+        parts = [] if number is None else [re.sub(r'[^\w.+-]', '_', number)]  # a cell may say anything
+        base = _shortened('-'.join([*dict.fromkeys(stems), *parts]))
         key = hash((image, mask, number))
         if key not in self._copies:
             copy = 1
@@ -47,6 +54,13 @@ class SampleNames:
 def _stem(path: str) -> str:
     stem, extension = osp.splitext(osp.basename(path))
     return stem.removesuffix('.nii') if extension == '.gz' else stem
+
+
+def _shortened(name: str) -> str:
+    encoded = os.fsencode(name)
+    if len(encoded) <= LONGEST:
+        return name
+    return f'{encoded[: LONGEST - 13].decode(errors="ignore")}-{hashlib.sha256(encoded).hexdigest()[:12]}'
 
 
 def _numbered(base: str, copy: int) -> str:

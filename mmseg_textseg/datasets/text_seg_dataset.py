@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+import cv2
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
 from .annotations import AnnotationRow, iter_annotations
+from .errors import PictureError
 from .packed_list import PackedList
 from .partial_text import PartialText
 from .sample_names import Repeats, SampleNames
@@ -121,6 +123,26 @@ class TextSegDataset(BaseSegDataset):
         )
         return rows if self.partial_text is None else self.partial_text.shorten_rows(rows, self.ann_file, self.prompt)
 
+    def prepare_data(self, idx: int) -> dict | None:
+        """The item after its pipeline.
+
+        Raises:
+            PictureError: naming the files, where one is no picture that the pipeline's loaders read.
+        """
+        try:
+            return super().prepare_data(idx)
+        except (AssertionError, cv2.error, OSError) as error:
+            if not _undecoded(error):
+                raise
+            why = 'a folder' if isinstance(error, IsADirectoryError) else 'empty, cut off or no picture'
+            item = self.get_data_info(idx)
+            roles = dict(image='img_path', mask='seg_map_path')
+            files = ' or '.join(f'{role} {item[key]}' for role, key in roles.items() if key in item)
+            raise PictureError(
+                f'{files} cannot be decoded, being {why}: expected PNG, JPEG or another picture that OpenCV reads; '
+                'copy the file again, or load NIfTI, DICOM and pictures of floats with LoadMedicalImage'
+            ) from error
+
     def load_data_list(self) -> Sequence[dict]:
         """Items of the table; see the class for what an item holds."""
         return self._hold(self._grouped_items() if self.expressions == 'group' else self._single_items())
@@ -175,3 +197,10 @@ class TextSegDataset(BaseSegDataset):
         if row.mask is not None:
             item['seg_map_path'] = row.mask
         return item
+
+
+def _undecoded(error: Exception) -> bool:
+    """Whether mmcv's and MMSegmentation's loaders say with an error that a file is no picture; they do not name it."""
+    if isinstance(error, OSError):
+        return error.filename is None or isinstance(error, IsADirectoryError)
+    return 'failed to load image' in str(error) or 'imdecode' in str(error)

@@ -61,10 +61,10 @@ def test_missing_file_names_the_path(tmp_path):
 
 
 def test_options_merge():
-    cfg = load_config(LSMS, {'train_dataloader.batch_size': 3, 'model.backbone.init_cfg': None, 'new.key': 'x'})
+    cfg = load_config(LSMS, {'train_dataloader.batch_size': 3, 'model.backbone.init_cfg': None, 'train_cfg.new': 'x'})
     assert cfg.train_dataloader.batch_size == 3
     assert cfg.model.backbone.init_cfg is None
-    assert cfg.new.key == 'x'
+    assert cfg.train_cfg.new == 'x'
     assert cfg.model.decode_head.ham_channels == 768, 'the rest stays'
 
 

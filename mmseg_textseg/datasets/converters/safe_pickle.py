@@ -8,6 +8,7 @@ import io
 import os
 import pickle
 import pickletools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +44,27 @@ class _Dispatch(dict):
         raise _Refused(f'has the opcode {known.name}: {REFUSED}')
 
 
+def _filling(opcode: str) -> Callable[[pickle._Unpickler], None]:
+    """Method of an opcode that puts values into a dict.
+
+    Python hashes a tuple of tuples without a limit of depth: one nested a million times as a key ends the process.
+    """
+    method = pickle._Unpickler.dispatch[getattr(pickle, opcode)[0]]
+
+    def fill(unpickler: pickle._Unpickler) -> None:
+        keys = unpickler.stack[-2:-1] if opcode == 'SETITEM' else unpickler.stack[::2]
+        if any(isinstance(key, tuple) for key in keys):
+            raise _Refused('has a tuple as a key of a dict: expected strings or numbers')
+        method(unpickler)
+
+    return fill
+
+
 # The one written in Python: the C one has no table of opcodes to narrow, and takes a memo index of 4 billion in a file
 # of 20 bytes for the size of a table to allocate.
 class _PlainUnpickler(pickle._Unpickler):
     dispatch = _Dispatch((code, pickle._Unpickler.dispatch[code]) for name in OPCODES for code in getattr(pickle, name))
+    dispatch.update((getattr(pickle, opcode)[0], _filling(opcode)) for opcode in ('SETITEM', 'SETITEMS', 'DICT'))
 
     def find_class(self, module: str, name: str) -> None:
         raise _Refused(f'asks for {module}.{name}: {REFUSED}')
@@ -68,8 +86,8 @@ def load_plain_pickle(path: str | os.PathLike, max_values: int = 50_000_000) -> 
         max_values: how many values the result may have, one that stands in several places counted at each.
 
     Raises:
-        ConversionError: if the file asks for a class or function (the message names it), is cut off or no pickle, or
-            unfolds to more than ``max_values``.
+        ConversionError: if the file asks for a class or function (the message names it), is cut off or no pickle, has
+            a tuple as a key of a dict, or unfolds to more than ``max_values``.
         OSError: if it cannot be read.
     """
     content = Path(path).read_bytes()

@@ -3,8 +3,10 @@
 import importlib
 from types import ModuleType
 
+from ..errors import PictureError
 
-class MedicalImageError(ValueError):
+
+class MedicalImageError(PictureError):
     """A file of CT or MRI that cannot be used as asked: names the file, what was expected, and the mend."""
 
 

@@ -115,13 +115,13 @@ class Volume:
         return 255 - grey if self.inverted else grey
 
     def bounds(self, window: Window) -> tuple[float, float]:
-        """What becomes black and white. Percentiles are of all voxels of the volume that are not 0 (nor NaN)."""
+        """What becomes black and white. Percentiles are of all voxels of the volume that are finite and not 0."""
         if window.kind != 'percentiles':
             return window.low, window.high
         if window not in self._bounds:
             values = np.asarray(self.values[:, :, :])
             # 0 is the air that scanners and skull stripping fill in; with it, bounds would follow the field of view.
-            values = values[(values != 0) & ~np.isnan(values)]
+            values = values[(values != 0) & np.isfinite(values)]
             low, high = np.percentile(values, [window.low, window.high]) if values.size else (0.0, 0.0)
             self._bounds[window] = float(low), float(high)
         return self._bounds[window]

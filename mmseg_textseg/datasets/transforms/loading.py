@@ -9,6 +9,8 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
+from ..errors import PictureError
+
 
 @TRANSFORMS.register_module()
 class LoadMask(BaseTransform):
@@ -41,8 +43,9 @@ class LoadMask(BaseTransform):
         backend_args: of mmengine's file backend.
 
     Raises:
-        ValueError: naming the file, if it is no picture, has several pages, cannot be told apart from its
-            background, or has another size than the image; or if the dataset relabels its classes.
+        PictureError: naming the file, if it is no picture or damaged, has several pages, holds NaN or infinite
+            values, cannot be told apart from its background, or has another size than the image; or if the dataset
+            relabels its classes.
         FileNotFoundError: if the mask is missing.
     """
 
@@ -56,7 +59,7 @@ class LoadMask(BaseTransform):
         """Read ``results['seg_map_path']``."""
         path = results['seg_map_path']
         if results.get('reduce_zero_label') or results.get('label_map') is not None:
-            raise ValueError(
+            raise PictureError(
                 f'{path}: LoadMask gives 0 and 1 and cannot relabel: leave reduce_zero_label=False, and name new '
                 'classes in METAINFO of a dataset class instead of the option metainfo'
             )
@@ -66,7 +69,7 @@ class LoadMask(BaseTransform):
             mask = mask.any(axis=2)
         expected = results.get('ori_shape')
         if expected is not None and mask.shape != tuple(expected[:2]):
-            raise ValueError(
+            raise PictureError(
                 f'mask {path} is {mask.shape[0]} x {mask.shape[1]} (height x width), its image '
                 f'{results.get("img_path")} is {expected[0]} x {expected[1]}: save both in one size'
             )
@@ -82,23 +85,25 @@ def _decode(content: bytes, path: str) -> np.ndarray:
     """Values of a picture, (H, W) or (H, W, 3), in full depth and without alpha."""
     picture = None if _is_plain_png(content) else _open(content)
     if picture is not None and getattr(picture, 'n_frames', 1) > 1:
-        raise ValueError(f'mask {path} has {picture.n_frames} pages: save the one that is meant')
+        raise PictureError(f'mask {path} has {picture.n_frames} pages: save the one that is meant')
     if picture is not None and picture.mode == 'P':
         return _decode_palette(picture, path)
     # OpenCV, because Pillow reads 16-bit colour as 8-bit, and so loses small values.
     values = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED) if content else None
     if values is None:
         picture = picture or _open(content)
-        values = None if picture is None else np.asarray(picture)
+        values = None if picture is None else _values(picture, path)
     if values is None:
-        raise ValueError(
+        raise PictureError(
             f'mask {path} is not a picture that OpenCV or Pillow reads: save it as png; of NIfTI and DICOM, '
             'LoadMedicalMask reads slices'
         )
     if values.ndim == 3 and values.shape[2] in (2, 4):
         values, alpha = values[..., :-1], values[..., -1]
         if not values.any() and alpha.min() != alpha.max():
-            raise ValueError(f'mask {path} is all black and differs in transparency only: save it as a grey png')
+            raise PictureError(f'mask {path} is all black and differs in transparency only: save it as a grey png')
+    if values.dtype.kind == 'f' and not np.isfinite(values).all():
+        raise PictureError(f'mask {path} holds NaN or infinite values: save it as a grey png of 0 and 255')
     return values
 
 
@@ -114,11 +119,18 @@ def _open(content: bytes) -> Image.Image | None:
         return None
 
 
+def _values(picture: Image.Image, path: str) -> np.ndarray:
+    try:
+        return np.asarray(picture)
+    except Exception as error:  # Pillow decodes only now, and fails in as many ways as there are files
+        raise PictureError(f'mask {path} is damaged or cut off ({error}): copy it again, or save it anew') from error
+
+
 def _decode_palette(picture: Image.Image, path: str) -> np.ndarray:
-    indices = np.asarray(picture)
+    indices = _values(picture, path)
     colours = np.asarray(picture.convert('RGB'))
     if ((indices > 0) != colours.any(axis=2)).any():
-        raise ValueError(
+        raise PictureError(
             f'mask {path} has a palette in which index 0 and black are not the same, so its background could be '
             'either: save it as a grey png'
         )

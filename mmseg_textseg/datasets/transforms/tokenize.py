@@ -69,8 +69,9 @@ class TokenizeText(BaseTransform):
         ids, full = self._backend.encode(text, self.max_tokens)
         if full > self.max_tokens and not self._warned:
             self._warned = True
+            shown = text if len(text) <= 300 else f'{text[:300]}...'
             print_log(
-                f'TokenizeText cuts sentences to {self.max_tokens} tokens; the first one met has {full}: "{text}". '
+                f'TokenizeText cuts sentences to {self.max_tokens} tokens; the first one met has {full}: "{shown}". '
                 'Raise max_tokens to keep the end (said once).',
                 logger='current',
                 level=30,
