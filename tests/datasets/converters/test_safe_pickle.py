@@ -203,6 +203,13 @@ def test_a_nest_that_unfolds_without_end_is_refused(load):
     assert 'nested too deep' in refusal(load, b'(' * 100_000 + b'l' * 100_000 + b'.')
 
 
+@pytest.mark.parametrize('stream', [b'}K\x01\x85Ns.', b'}(K\x01\x85Nu.', b'(K\x01\x85Nd.', b'}(U\x01aNK\x01\x85Nu.'])
+def test_a_tuple_as_a_key_is_refused(load, stream):
+    """Python's hash of tuples within tuples has no limit of depth: of a million the process dies."""
+    assert 'tuple as a key' in refusal(load, stream)
+    assert pickle.loads(stream)[(1,)] is None
+
+
 @pytest.mark.parametrize(
     ('value', 'count'), [(7, 1), ([], 1), (['a', 'b'], 3), (dict(a=1, b=[2, 3]), 7), ((1, (2,)), 4), ([[1, 2]] * 3, 10)]
 )
