@@ -30,7 +30,8 @@ def whole_file(path: Path, mode: str = 'w', **kwargs) -> Iterator[IO]:
             yield file
         part.replace(path)
     except OSError as error:
-        error.filename = error.filename or str(path)  # a full disk does not say which file did not fit
+        if error.errno is not None and error.filename is None:  # a full disk does not say which file did not fit
+            error.filename = str(path)
         raise
     finally:
         part.unlink(missing_ok=True)
