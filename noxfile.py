@@ -1,7 +1,7 @@
-"""The tests on other versions of Python, of torch and of the stack, and the audits; docs/install.md has what was run.
+"""The tests on other versions of Python, of torch and of the stack, and the audits.
 
 pipx run nox -s tests-3.12                      newest versions that pip finds
-pipx run nox -s lowest                          oldest versions that setup.py allows
+pipx run nox -s lowest                          oldest versions that the package means to run on
 pipx run nox -s openmmlab -- mmcv-2.1.0-....whl OpenMMLab's own stack, with an mmcv compiled before
 pipx run nox -s audit                           pip-audit and bandit
 Arguments after -- go to pytest: pipx run nox -s tests-3.13 -- tests/datasets

@@ -5,10 +5,8 @@ python tools/train.py configs/mptpn/mptpn_monuseg_224x224.py --init-from CHECKPO
 """
 
 import argparse
-import os.path as osp
 import sys
 
-from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import is_model_wrapper
 from mmseg.models import EncoderDecoder
@@ -16,6 +14,7 @@ from mmseg.registry import RUNNERS
 
 from mmseg_textseg.apis import ConfigError, init_from, load_config
 from mmseg_textseg.apis.cli import add_common_arguments, apply_common, find_work_dir, plain_errors, require
+from mmseg_textseg.apis.config import read_config
 from mmseg_textseg.engine import NonFiniteError, find_whole_checkpoint, keep_freed_memory
 from mmseg_textseg.models import TextEncoderDecoder, check_mix
 
@@ -51,16 +50,19 @@ def main() -> None:
     keep_freed_memory()
     with plain_errors(NonFiniteError):
         start = args.init_from
-        if args.resume and osp.isfile(args.config):
+        last = None
+        if args.resume:
+            last = find_whole_checkpoint(find_work_dir(read_config(args.config, args.cfg_options), args))
             # mmengine loads initial weights before it resumes: the checkpoint's own, not those of the first start.
-            last = find_whole_checkpoint(find_work_dir(Config.fromfile(args.config), args))
-            start = str(last) if last else start
+            start = last or start
         cfg = load_config(args.config, args.cfg_options, checkpoint=start)
         if start:
             init_from(cfg, start)
         apply_common(cfg, args)
         require(cfg, ('train', 'val'), weights=True)
         cfg.resume = args.resume
+        if last and 'load_from' not in (args.cfg_options or {}):
+            cfg.load_from = last  # the config's own is where the first start began
         if args.amp:
             enable_amp(cfg)
         cfg.setdefault('runner_type', 'TextSegRunner')

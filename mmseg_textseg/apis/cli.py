@@ -76,7 +76,10 @@ def _distribute_on_cpu(cfg: Config) -> None:
     """Several processes without an accelerator: mmengine's own set-up picks a CUDA device for each."""
     if not dist.is_initialized():
         dist.init_process_group('gloo')
-    cfg.setdefault('model_wrapper_cfg', dict(type='MMDistributedDataParallel', device_ids=None))
+    wrapper = dict(type='MMDistributedDataParallel', device_ids=None)
+    if 'find_unused_parameters' in cfg:  # mmengine reads it where there is no model_wrapper_cfg only
+        wrapper['find_unused_parameters'] = cfg.find_unused_parameters
+    cfg.setdefault('model_wrapper_cfg', wrapper)
 
 
 def require(cfg: Config, splits: tuple[str, ...], weights: bool) -> None:

@@ -44,9 +44,7 @@ def load_config(
         ConfigError: no such file, one that cannot be read, an option that nothing takes, or a text encoder that cannot
             be settled.
     """
-    cfg = _read(path)
-    if options:
-        _merge(cfg, options)
+    cfg = read_config(path, options)
     if not isinstance(cfg.get('model'), dict):
         raise ConfigError(f'{path} has no model=dict(type=...): is it a config of MMSegmentation, and complete?')
     stored = None if checkpoint is None else checkpoint_encoder(checkpoint)
@@ -68,20 +66,35 @@ def load_config(
     return cfg
 
 
-def _read(path: str) -> Config:
+def read_config(path: str, options: dict | None = None) -> Config:
+    """Read a config and merge options, no more.
+
+    Raises:
+        ConfigError: no such file, one that cannot be read, or an option that nothing takes.
+    """
     if not osp.isfile(path):
         raise ConfigError(f'no config file at {path}')
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
     except Exception as error:  # a config is a program, which can fail in any way
         raise ConfigError(
             f'{path} cannot be read as a config ({type(error).__name__}: {error}): mend it, or a file of its _base_'
         ) from error
+    if options:
+        _merge(cfg, options)
+    return cfg
+
+
+# Top-level keys that mmengine's Runner and tools look for without a parameter of that name.
+READ_BY_THE_RUNNER = (
+    *('runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'sync_bn', 'compile'),
+    *('activation_checkpointing', 'efficient_conv_bn_eval'),
+)
 
 
 def _merge(cfg: Config, options: dict) -> None:
     """Put options into a config; mmengine would keep a mistyped key without a word."""
-    known = {*cfg.keys(), *signature(Runner.__init__).parameters, *PIPELINES, 'runner_type', 'tta_model'}
+    known = {*cfg.keys(), *signature(Runner.__init__).parameters, *PIPELINES, *READ_BY_THE_RUNNER, 'tta_model'}
     for option in options:
         key = option.partition('.')[0]
         if key not in known:

@@ -48,9 +48,16 @@ def seeded(key: tuple[int, ...]) -> Iterator[None]:
 
 
 class _Stand:
-    """Hands what it lacks to ``inner``."""
+    """Hands what it lacks to ``inner``, and what is set from outside, such as another pipeline, too."""
 
     inner: str
+    own: tuple[str, ...]
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.own:
+            super().__setattr__(name, value)
+        else:
+            setattr(getattr(self, self.inner), name, value)
 
     def __getattr__(self, name: str) -> Any:
         # Protocols (copy, pickle, torch's __getitems__) ask for what would bypass this object.
@@ -67,7 +74,7 @@ class SeededDataset(_Stand, Dataset):
         dataset: config or object.
     """
 
-    inner = 'dataset'
+    inner, own = 'dataset', ('dataset',)
 
     def __init__(self, dataset: dict | Dataset) -> None:
         self.dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
@@ -94,7 +101,7 @@ class NumberedSampler(_Stand, Sampler):
         seed: of the training; None: one that all processes share.
     """
 
-    inner = 'sampler'
+    inner, own = 'sampler', ('sampler', 'key_seed', 'first')
 
     def __init__(self, sampler: dict | Sampler, dataset: Dataset, seed: int | None = None) -> None:
         self.key_seed = sync_random_seed() if seed is None else seed

@@ -58,9 +58,10 @@ class WholeCheckpointHook(CheckpointHook):
             yield
         finally:
             self.file_backend = backend
+        # A best one can have the name of the best one before it: by epoch, where the training counts iterations.
+        best = {getattr(self, 'best_ckpt_path', None), *getattr(self, 'best_ckpt_path_dict', {}).values()}
         for remove, path in later.waiting:
-            # Without a validation between them the best one can have the name of the one before.
-            if path != getattr(self, 'best_ckpt_path', None) and backend.exists(path):
+            if path not in best and backend.exists(path):
                 remove(path)
 
 
@@ -97,27 +98,29 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def find_whole_checkpoint(work_dir: str | os.PathLike) -> Path | None:
+def find_whole_checkpoint(work_dir: str | os.PathLike) -> str | None:
     """The checkpoint from which a training is gone on with: the last one saved that is whole.
 
     The one that ``last_checkpoint`` names, wherever the folder was moved to, or else the newest of the folder that has
-    the state of an optimizer (``best_*`` has none).
+    the state of an optimizer (``best_*`` has none). One in a store elsewhere (``s3://...``) is taken as it is named.
 
     Returns:
-        None where there is no checkpoint at all.
+        Its path; None where there is no checkpoint at all.
 
     Raises:
         OSError: there are checkpoints, none of them whole.
     """
     folder = Path(work_dir)
     named = folder / LAST
-    files = [path for path in folder.glob('*.pth') if path.name.startswith(('iter_', 'epoch_', 'interrupted'))]
+    files = [path for path in folder.glob('*.pth') if not path.name.startswith('best_')]
     files.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     if named.is_file() and (text := named.read_text(encoding='utf-8', errors='replace').strip()):
+        if '://' in text:
+            return text
         files = [Path(text) if Path(text).is_file() else folder / Path(text).name, *files]
     for path in files:
         if is_whole(path):
-            return path
+            return str(path)
     if files:
         raise OSError(
             f'{folder}: none of its checkpoints is whole ({", ".join(sorted({path.name for path in files}))}): remove '

@@ -122,7 +122,8 @@ class EPIHook(Hook):
         """Take the probabilities of the run that is resumed; other weights to start from have nothing to do with it."""
         if not runner._resume:
             return
-        self.probabilities = dict(checkpoint.get(_KEY, {}))
+        # The Runner loads to the accelerator.
+        self.probabilities = {name: value.cpu() for name, value in checkpoint.get(_KEY, {}).items()}
 
 
 def foreground_probability(model: EncoderDecoder, inputs: list[Tensor], samples: SampleList) -> list[Tensor]:

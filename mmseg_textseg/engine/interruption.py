@@ -18,6 +18,7 @@ from .checkpoints import LAST
 NAME = 'interrupted.pth'
 # What a shell reports of a process that SIGTERM ended, by which schedulers know it.
 EXIT_CODE = 128 + signal.SIGTERM
+LOOK = 10  # iterations
 
 
 class TrainingStopped(SystemExit):
@@ -38,7 +39,9 @@ class InterruptionHook(Hook):
 
     def __init__(self) -> None:
         self.came = False
-        self.between_iterations = True
+        # Whether what is in the memory now is what an iteration has left; not so in a validation, for which an
+        # EMAHook has put other weights into the model.
+        self.settled = True
 
     @contextmanager
     def listening(self) -> Iterator[None]:
@@ -65,16 +68,26 @@ class InterruptionHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch=None) -> None:
         """From here on weights may be half updated."""
-        self.between_iterations = False
+        self.settled = False
+
+    def before_val(self, runner: Runner) -> None:
+        """From here on the model may hold other weights."""
+        self.settled = False
+
+    def after_val(self, runner: Runner) -> None:
+        """The weights are those of the training again."""
+        self.settled = True
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Stop where SIGTERM came to any process."""
-        self.between_iterations = True
-        if not self._any_came() or runner.iter + 1 >= runner.max_iters:
-            return
-        due = getattr(runner.optim_wrapper, 'should_update', None)
-        if due is None or due():
+        self.settled = _all_gradients_used(runner)
+        if self.settled and runner.iter + 1 < runner.max_iters and self._any_came(runner.iter + 1):
             self.stop(runner, runner.iter + 1)
+
+    def died_waiting(self, error: RuntimeError) -> bool:
+        """Whether SIGTERM went to the whole group, and this process was waiting for data of a worker that it ended."""
+        # Other processes may be in the middle of an iteration, where they wait for this one.
+        return self.came and self.settled and get_world_size() == 1 and 'worker' in str(error)
 
     def stop(self, runner: Runner, iterations: int) -> None:
         """Save after so many iterations.
@@ -92,9 +105,17 @@ class InterruptionHook(Hook):
         runner.logger.warning(f'SIGTERM: saved {path} after {iterations} iterations; --resume goes on from there')
         raise TrainingStopped
 
-    def _any_came(self) -> bool:
+    def _any_came(self, iterations: int) -> bool:
         if get_world_size() == 1:
             return self.came
+        if iterations % LOOK:
+            return False
         came = torch.tensor(int(self.came), device=get_device())
         all_reduce(came, 'max')
         return bool(came.item())
+
+
+def _all_gradients_used(runner: Runner) -> bool:
+    """Not so in the middle of an accumulation: a checkpoint has no gradients in it."""
+    due = getattr(runner.optim_wrapper, 'should_update', None)
+    return due is None or due()

@@ -1,11 +1,13 @@
-"""A loss that is no number: stop, or pass over the batch, with the batch kept to look at."""
+"""A loss or gradient that is no number: stop, or pass over the batch, with the batch kept to look at."""
 
 from pathlib import Path
 
 import torch
 from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
+from mmengine.utils import apply_to
 from mmseg.registry import HOOKS
 from torch import Tensor
 
@@ -15,19 +17,21 @@ ACTIONS = ('stop', 'skip')
 
 
 class NonFiniteError(RuntimeError):
-    """The loss or the weights of a training are not finite any more."""
+    """The loss, a gradient or the weights of a training are not finite any more."""
 
 
 @HOOKS.register_module()
 class NonFiniteLossHook(Hook):
-    """Looks at the loss before its gradient: what is not finite never reaches the weights.
+    """Looks at losses and gradients before the optimizer's step: what is not finite never reaches the weights.
 
-    The batch goes to ``work_dir/non_finite/iter_<n>_rank_<r>.pth`` (images as they came from the pipeline, their names
-    and sentences, the losses), to be read with ``torch.load(..., weights_only=True)``. All processes do as one.
+    The batch goes to ``work_dir/non_finite/iter_<n>_rank_<r>.pth`` (images as they came from the pipeline, names,
+    sentences, masks, loss; with accumulated gradients all batches since the last step), to be read with
+    ``torch.load(..., weights_only=True)``. All processes do as one. Where gradients are scaled (float16) the scaler
+    itself looks at them, and lowers its scale, so here it is the loss alone.
 
     Args:
         action: ``'stop'`` ends the training; ``'skip'`` goes on with the next batch.
-        max_skips: so many batches in a row end the training all the same.
+        max_skips: so many steps in a row may be passed over.
 
     Raises:
         ValueError: another action.
@@ -41,61 +45,75 @@ class NonFiniteLossHook(Hook):
         self.action = action
         self.max_skips = max_skips
         self.in_a_row = 0
-        self.batch: dict | None = None
+        # Since the last step.
+        self.batches: list[dict] = []
+        self.losses: list[Tensor] = []
         self.buffers: dict[str, Tensor] = {}
 
     def before_train(self, runner: Runner) -> None:
-        """Put the look before the optimizer wrapper's update."""
+        """Put the look before the optimizer wrapper's step."""
         wrapper = runner.optim_wrapper
-        update = wrapper.update_params
+        if not isinstance(wrapper, OptimWrapper):  # several, stepped by the model's own train_step
+            return
+        update, step = wrapper.update_params, wrapper.step
 
-        def checked(loss: Tensor, *args, **kwargs) -> None:
-            if self._all_finite(loss):
+        def noted(loss: Tensor, *args, **kwargs) -> None:
+            self.losses.append(loss.detach())
+            update(loss, *args, **kwargs)
+
+        def checked(**kwargs) -> None:
+            # One look a step, when backward is under way: a look before it would keep an accelerator waiting.
+            if self._finite(wrapper):
                 self.in_a_row = 0
-                update(loss, *args, **kwargs)
+                step(**kwargs)
             else:
-                self._met(runner, loss)
-                for name, value in runner.model.named_buffers():
-                    if name in self.buffers and self.buffers[name].shape == value.shape:
-                        value.copy_(self.buffers[name])
-                # The gradients of a batch added up so far go with it; the count that says when to step goes on.
-                wrapper.zero_grad()
-                if hasattr(wrapper, '_inner_count'):
-                    wrapper._inner_count += 1
+                self._met(runner)
+            self.batches, self.losses, self.buffers = [], [], {}
 
-        wrapper.update_params = checked
+        wrapper.update_params, wrapper.step = noted, checked
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Keep the batch in sight, and what the forward pass itself changes: running means and variances."""
-        self.batch = data_batch
-        if self.action == 'skip':
+        self.batches.append(data_batch)
+        if self.action == 'skip' and not self.buffers:
             self.buffers = {name: value.clone() for name, value in runner.model.named_buffers()}
 
-    def _all_finite(self, loss: Tensor) -> bool:
-        bad = (~torch.isfinite(loss.detach())).any().to(torch.int32)
+    def _finite(self, wrapper) -> bool:
+        values = [loss.float().sum() for loss in self.losses]
+        if not hasattr(wrapper, 'loss_scaler'):
+            parameters = (value for group in wrapper.param_groups for value in group['params'])
+            gradients = [value.grad for value in parameters if value.grad is not None]
+            values += torch._foreach_norm(gradients) if gradients else []
+        bad = (~torch.isfinite(torch.stack([value.float() for value in values]))).any().to(torch.int32)
         all_reduce(bad, 'max')
         return not bad.item()
 
-    def _met(self, runner: Runner, loss: Tensor) -> None:
+    def _met(self, runner: Runner) -> None:
         self.in_a_row += 1
         iteration = runner.iter + 1
-        samples = self.batch['data_samples'] if isinstance(self.batch, dict) else []
+        samples = [sample for batch in self.batches if isinstance(batch, dict) for sample in _samples(batch)]
         names = [_name(sample) for sample in samples]
         path = Path(runner.work_dir) / 'non_finite' / f'iter_{iteration}_rank_{get_rank()}.pth'
-        kept = dict(iteration=iteration, loss=loss.detach().cpu(), items=names)
-        if samples:
-            kept['inputs'] = [image.detach().cpu() for image in self.batch['inputs']]
-            kept['sentences'] = [str(_of(sample, 'text')) for sample in samples]
-            masks = [getattr(sample, 'gt_sem_seg', None) for sample in samples]
-            kept['masks'] = [None if mask is None else mask.data.detach().cpu() for mask in masks]
+        kept = dict(
+            iteration=iteration,
+            loss=torch.stack(self.losses).cpu(),
+            items=names,
+            inputs=[_plain(batch['inputs']) for batch in self.batches if isinstance(batch, dict)],
+            sentences=[str(_of(sample, 'text')) for sample in samples],
+            masks=[_plain(getattr(getattr(sample, 'gt_sem_seg', None), 'data', None)) for sample in samples],
+        )
         with whole_file(path, 'wb') as file:
             torch.save(kept, file)
-        told = f'the loss of iteration {iteration} is {float(loss.detach().sum())} ({", ".join(names)}; batch: {path})'
+        what = 'loss' if not torch.isfinite(kept['loss']).all() else 'gradient'
+        told = f'the {what} of iteration {iteration} is not finite ({", ".join(names)}; batch: {path})'
         if self.action == 'skip' and self.in_a_row <= self.max_skips:
             runner.logger.warning(f'{told}: passed over, {self.in_a_row} in a row')
+            for name, value in runner.model.named_buffers():
+                if name in self.buffers and self.buffers[name].shape == value.shape:
+                    value.copy_(self.buffers[name])
             return
         raise NonFiniteError(
-            f'{told}. The weights are those of the iteration before. A lower learning rate or a lower '
+            f'{told}. The weights are those before it. A lower learning rate or a lower '
             'optim_wrapper.clip_grad.max_norm often helps; '
             + (
                 'default_hooks.non_finite.action=skip passes over such batches'
@@ -103,6 +121,15 @@ class NonFiniteLossHook(Hook):
                 else f'default_hooks.non_finite.max_skips={self.max_skips} allows no more in a row'
             )
         )
+
+
+def _samples(batch: dict) -> list:
+    return list(batch.get('data_samples') or [])
+
+
+def _plain(value):
+    """Tensors on the CPU, lists and dicts of them as they are."""
+    return apply_to(value, lambda one: isinstance(one, Tensor), lambda one: one.detach().cpu())
 
 
 def _of(sample, key: str):
@@ -122,7 +149,6 @@ def check_weights(model: torch.nn.Module) -> None:
     bad = [name for name, value in model.named_parameters() if not torch.isfinite(value).all()]
     if bad:
         raise NonFiniteError(
-            f'{len(bad)} weights are not finite ({", ".join(bad[:3])}, ...): a gradient was not, though the loss was. '
-            'No checkpoint is written over those before; go on from the last one with a lower learning rate or with '
-            'optim_wrapper.clip_grad'
+            f'{len(bad)} weights are not finite ({", ".join(bad[:3])}, ...): no checkpoint is written over those '
+            'before; go on from the last one with a lower learning rate or with optim_wrapper.clip_grad'
         )

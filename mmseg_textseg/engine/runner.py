@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, is_main_process
-from mmengine.hooks import Hook
+from mmengine.hooks import CheckpointHook, Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, Runner
-from mmseg.registry import LOOPS, RUNNERS
+from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from mmseg.registry import HOOKS, LOOPS, RUNNERS
 
 from ..datasets.seeded import NumberedSampler
 from .checkpoints import find_whole_checkpoint, whole_checkpoint
@@ -23,16 +23,24 @@ RNG_KEY = 'mmseg_textseg_rng'
 
 @LOOPS.register_module()
 class ResumableEpochLoop(EpochBasedTrainLoop):
-    """mmengine's loop, but an epoch that was interrupted is gone on with in its middle, not begun anew."""
+    """mmengine's loop, but an epoch that was interrupted is gone on with in its middle, not begun anew.
+
+    Attributes:
+        done: iterations of the next epoch to run that were done before this process; set when a checkpoint is loaded.
+        first: iterations before the epoch that is running.
+    """
+
+    done = 0
+    first = 0
 
     def run_epoch(self) -> None:
         """Iterate what is left of one epoch."""
         self.runner.call_hook('before_train_epoch')
         self.runner.model.train()
-        done = self._iter - self._epoch * len(self.dataloader)
-        sampler = getattr(self.dataloader, 'sampler', None)
-        skipped = 0
-        if done and isinstance(sampler, NumberedSampler) and self.dataloader.batch_size:
+        done, self.done = self.done, 0
+        self.first = self._iter - done
+        sampler, skipped = getattr(self.dataloader, 'sampler', None), 0
+        if isinstance(sampler, NumberedSampler) and self.dataloader.batch_size:
             sampler.start_at(done * self.dataloader.batch_size)
             skipped = done
         for index, batch in enumerate(self.dataloader, start=skipped):
@@ -42,10 +50,51 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         self._epoch += 1
 
 
+class _Places(Hook):
+    """Where in an epoch a checkpoint was saved, and the validation that was due when it was."""
+
+    priority = 'LOWEST'
+
+    def __init__(self) -> None:
+        self.resumed = False
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        loop, meta = runner.train_loop, checkpoint['meta']
+        if isinstance(loop, ResumableEpochLoop):
+            done = meta['iter'] - loop.first if meta['epoch'] == loop.epoch else 0
+            meta.update(done_in_epoch=done, epoch_length=len(loop.dataloader))
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        self.resumed = runner._resume
+        loop, meta = runner._train_loop, checkpoint.get('meta', {})
+        if not self.resumed or not isinstance(loop, ResumableEpochLoop) or not meta.get('done_in_epoch'):
+            return
+        if meta['epoch_length'] == len(loop.dataloader):
+            loop.done = meta['done_in_epoch']
+        else:
+            runner.logger.warning(
+                f'an epoch has {len(loop.dataloader)} iterations now and had {meta["epoch_length"]}: epoch '
+                f'{meta["epoch"] + 1}, of which {meta["done_in_epoch"]} were done, begins anew'
+            )
+
+    def before_train(self, runner: Runner) -> None:
+        """A checkpoint is saved before the validation that follows: that one may not have come to its end."""
+        loop = runner.train_loop
+        if not self.resumed or runner.val_loop is None or getattr(loop, 'done', 0):
+            return
+        by_epoch = isinstance(loop, EpochBasedTrainLoop)
+        if not by_epoch and not isinstance(loop, IterBasedTrainLoop):
+            return
+        loop._decide_current_val_interval()
+        now, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+        if now and now >= loop.val_begin and (now % loop.val_interval == 0 or now == end):
+            runner.val_loop.run()
+
+
 class _RandomStates(Hook):
     """Puts the generators' states into checkpoints, and back before the first iteration of a training gone on with."""
 
-    priority = 'LOWEST'
+    priority = 'HIGHEST'
 
     def __init__(self) -> None:
         self.saved: list[dict] = []
@@ -95,6 +144,11 @@ def _set_states(states: dict) -> None:
         getattr(torch, device).set_rng_state(states['accelerator'].cpu())
 
 
+def _class(kind, registry) -> type | None:
+    """Of a config's ``type``: a name, with or without a scope, or the class itself."""
+    return registry.get(kind) if isinstance(kind, str) else kind
+
+
 @RUNNERS.register_module()
 class TextSegRunner(Runner):
     """mmengine's Runner, and on one machine with one version of torch, bit for bit:
@@ -105,6 +159,9 @@ class TextSegRunner(Runner):
     - SIGTERM saves a checkpoint and ends the training.
     - A loss that is no number never reaches the weights (:class:`NonFiniteLossHook`).
 
+    Not in checkpoints, so that a training that uses them is gone on with, but not as if it had not been stopped:
+    gradients of an accumulation (but at SIGTERM), LVLoss's bank, EarlyStoppingHook's count.
+
     Configs choose it with ``runner_type = 'TextSegRunner'``; ``tools/train.py`` takes it for those that name none.
     """
 
@@ -112,24 +169,27 @@ class TextSegRunner(Runner):
         self._states = _RandomStates()
         self._interruption = InterruptionHook()
         randomness = dict(randomness or dict(seed=None))
-        if resume and load_from is None:
-            found = find_whole_checkpoint(kwargs['work_dir'])
-            load_from = found and str(found)
-            if found and randomness.get('seed') is None:
+        nothing = resume and load_from is None and find_whole_checkpoint(kwargs['work_dir']) is None
+        if resume and not nothing:
+            load_from = load_from or find_whole_checkpoint(kwargs['work_dir'])
+            if randomness.get('seed') is None:
                 # mmengine takes the checkpoint's seed too, but after it has built the sampler with another.
-                randomness['seed'] = CheckpointLoader.load_checkpoint(load_from, 'cpu', 'silent')['meta']['seed']
-            resume = found is not None
-        super().__init__(*args, resume=resume, load_from=load_from, randomness=randomness, **kwargs)
+                meta = CheckpointLoader.load_checkpoint(load_from, 'cpu', 'silent').get('meta', {})
+                randomness['seed'] = meta.get('seed')
+        super().__init__(*args, resume=resume and not nothing, load_from=load_from, randomness=randomness, **kwargs)
+        if nothing:
+            self.logger.warning(f'nothing to resume from in {kwargs["work_dir"]}: the training starts at its beginning')
 
     def register_default_hooks(self, hooks: dict | None = None) -> None:
         """mmengine's, with this runner's own."""
         hooks = dict(hooks or {})
         hooks.setdefault('non_finite', dict(type='NonFiniteLossHook'))
         checkpoint = hooks.get('checkpoint', dict(type='CheckpointHook', interval=1))
-        if isinstance(checkpoint, dict) and checkpoint.get('type') == 'CheckpointHook':
+        if isinstance(checkpoint, dict) and _class(checkpoint.get('type'), HOOKS) is CheckpointHook:
             hooks['checkpoint'] = dict(checkpoint, type='WholeCheckpointHook')
         super().register_default_hooks(hooks)
         self.register_hook(self._states)
+        self.register_hook(_Places())
         self.register_hook(self._interruption)
 
     def build_train_loop(self, loop):
@@ -140,7 +200,10 @@ class TextSegRunner(Runner):
             data['dataset'] = dict(type='SeededDataset', dataset=data['dataset'])
             data['sampler'] = dict(type='NumberedSampler', sampler=data['sampler'])
             self._train_dataloader = data
-        if isinstance(loop, dict) and (loop.get('type') == 'EpochBasedTrainLoop' or loop.get('by_epoch')):
+        by_epoch = isinstance(loop, dict) and (
+            loop.get('by_epoch') or _class(loop.get('type'), LOOPS) is EpochBasedTrainLoop
+        )
+        if by_epoch:
             loop = {key: value for key, value in loop.items() if key != 'by_epoch'} | dict(type='ResumableEpochLoop')
         return super().build_train_loop(loop)
 
@@ -164,19 +227,19 @@ class TextSegRunner(Runner):
                 return super().train()
             except RuntimeError as error:
                 # Workers that a SIGTERM to the whole group ended, while this process waited for their data.
-                if not (self._interruption.came and self._interruption.between_iterations and 'worker' in str(error)):
+                if not self._interruption.died_waiting(error):
                     raise
                 self._interruption.stop(self, self.iter)
 
     def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
-        """mmengine's, whole or not at all, with the generators' states of all processes.
+        """mmengine's, whole or not at all, with the generators' states of all processes, which all have to call it.
 
         Raises:
             OSError: it could not be written; those before are whole.
             NonFiniteError: the weights are not finite.
         """
         check_weights(self.model.module if is_model_wrapper(self.model) else self.model)
-        self._states.saved = all_gather_object(_states())
+        self._states.saved = all_gather_object(self._states.loaded or _states())
         if not is_main_process():
             return
         if '://' in str(out_dir):  # not a folder of this machine: what whole means is the store's affair

@@ -4,8 +4,10 @@ import random
 
 import numpy as np
 import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
-from mmseg.registry import DATASETS, HOOKS, MODELS
+from mmseg.registry import DATASETS, METRICS, MODELS
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -41,24 +43,59 @@ class SmallModel(BaseModel):
         inputs = torch.stack(inputs) if isinstance(inputs, list) else inputs
         self.seen.append(inputs.clone())
         scale = float('nan') if len(self.seen) in self.bad_at else 1
+        if mode == 'predict':
+            return list(data_samples)
         return dict(loss=self.layers(inputs * scale).square().mean())
 
 
-@HOOKS.register_module(force=True)
-class At:
+class Stop(Exception):
+    """What ends a training that nobody prepared for it."""
+
+
+class At(Hook):
     """Does ``act(runner)`` after iteration ``number``, before any checkpoint of it."""
 
-    def __new__(cls, number, act):
-        from mmengine.hooks import Hook
+    priority = 'VERY_HIGH'
 
-        class Acts(Hook):
-            priority = 'VERY_HIGH'
+    def __init__(self, number, act):
+        self.number, self.act = number, act
 
-            def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
-                if runner.iter + 1 == number:
-                    act(runner)
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.iter + 1 == self.number:
+            self.act(runner)
 
-        return Acts()
+
+@METRICS.register_module(force=True)
+class Count(BaseMetric):
+    """Items seen."""
+
+    def process(self, data_batch, data_samples):
+        self.results.extend(data_samples)
+
+    def compute_metrics(self, results):
+        return dict(count=len(results))
+
+
+VALIDATION = dict(
+    val_cfg=dict(),
+    val_evaluator=dict(type='Count'),
+    val_dataloader=dict(
+        batch_size=5, dataset=dict(type='NoisyNumbers'), sampler=dict(type='DefaultSampler', shuffle=False)
+    ),
+)
+
+
+class InValidation(Hook):
+    """Notes the iterations with a validation in ``done``, and stops in that of number ``fatal`` from 1."""
+
+    def __init__(self, done, fatal):
+        self.done, self.fatal, self.number = done, fatal, 0
+
+    def before_val_epoch(self, runner):
+        self.done.append(runner.iter)
+        self.number += 1
+        if self.number == self.fatal:
+            raise Stop
 
 
 def runner_of(work_dir, by_epoch=False, length=8, interval=4, resume=False, workers=0, sampler=None, batch=2, **more):

@@ -1,6 +1,7 @@
 """TextSegRunner: what is gone on with equals what was never stopped, bit for bit, and a checkpoint is always there."""
 
 import errno
+import multiprocessing
 import os
 import random
 import signal
@@ -8,15 +9,19 @@ import signal
 import numpy as np
 import pytest
 import torch
-from mmengine.runner import Runner
-from small_training import At, assert_equal, runner_of, state
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import EpochBasedTrainLoop, Runner
+from small_training import VALIDATION, At, InValidation, Stop, assert_equal, runner_of, state
 
-from mmseg_textseg.engine import NonFiniteError, find_whole_checkpoint
+from mmseg_textseg.engine import (
+    NonFiniteError,
+    NonFiniteLossHook,
+    ResumableEpochLoop,
+    WholeCheckpointHook,
+    find_whole_checkpoint,
+)
 from mmseg_textseg.engine.interruption import EXIT_CODE, TrainingStopped
-
-
-class Stop(Exception):
-    pass
+from mmseg_textseg.engine.non_finite import _plain
 
 
 def stop(runner):
@@ -75,13 +80,46 @@ def test_sigterm_saves_after_the_iteration(whole, tmp_path, settings, at):
     assert signal.getsignal(signal.SIGTERM) is former
     saved = torch.load(tmp_path / 'run' / 'interrupted.pth', weights_only=False)
     assert saved['meta']['iter'] == at
-    assert find_whole_checkpoint(tmp_path / 'run').name == 'interrupted.pth'
+    assert find_whole_checkpoint(tmp_path / 'run') == str(tmp_path / 'run' / 'interrupted.pth')
     disturb()
     runner = runner_of(tmp_path / 'run', **settings, resume=True)
     seen = []
     runner.model.register_forward_pre_hook(lambda *args: seen.append(1))
     runner.train()
     assert len(seen) == runner.max_iters - at
+    assert_equal(state(runner), expected)
+
+
+def test_another_length_of_epochs_is_no_place_in_one(tmp_path):
+    """Ten items in batches of two and of five: an epoch of 5 iterations, then of 2."""
+    with pytest.raises(TrainingStopped):
+        runner_of(tmp_path, length=2, by_epoch=True, custom_hooks=[At(3, sigterm)]).train()
+    runner = runner_of(tmp_path, length=2, by_epoch=True, batch=5, resume=True)
+    runner.train()
+    assert [len(seen) for seen in runner.model.seen] == [5, 5, 5, 5]
+    with pytest.raises(TrainingStopped):
+        runner_of(tmp_path / 'b', length=3, by_epoch=True, interval=1, custom_hooks=[At(6, sigterm)]).train()
+    (tmp_path / 'b' / 'interrupted.pth').unlink()
+    runner = runner_of(tmp_path / 'b', length=3, by_epoch=True, batch=5, resume=True)
+    runner.train()
+    assert len(runner.model.seen) == 4, 'two epochs were left'
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_sigterm_to_the_workers_too(whole, tmp_path, by_epoch):
+    """As a scheduler sends it, to the whole group."""
+    settings = dict(length=4, by_epoch=by_epoch)
+    expected = state(whole(**settings))
+
+    def group(runner):
+        for worker in multiprocessing.active_children():
+            os.kill(worker.pid, signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(TrainingStopped):
+        runner_of(tmp_path / 'run', **settings, workers=2, custom_hooks=[At(2, group)]).train()
+    runner = runner_of(tmp_path / 'run', **settings, resume=True)
+    runner.train()
     assert_equal(state(runner), expected)
 
 
@@ -108,6 +146,63 @@ def test_the_data_do_not_depend_on_the_workers(whole, tmp_path):
     assert not torch.equal(seen[0], torch.cat(whole(length=6, randomness=dict(seed=4)).model.seen))
     noise = seen[0][:, 1:]
     assert noise.unique().numel() == noise.numel(), 'each draw has noise of its own'
+
+
+@pytest.mark.parametrize('more', [
+    dict(custom_hooks=[dict(type='EMAHook')]),
+    dict(
+        optim_wrapper=dict(optimizer=dict(type='AdamW', lr=0.01), clip_grad=dict(max_norm=0.1), accumulative_counts=2)
+    ),
+], ids=['EMA', 'accumulation'])  # fmt: skip
+def test_hooks_and_wrappers_go_on_too(whole, tmp_path, more):
+    expected = state(whole(**more))
+    hooks = more.get('custom_hooks', [])
+    with pytest.raises(Stop):
+        runner_of(tmp_path / 'run', **more | dict(custom_hooks=[*hooks, At(6, stop)])).train()
+    runner = runner_of(tmp_path / 'run', **more, resume=True)
+    runner.train()
+    assert_equal(state(runner), expected)
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_a_validation_that_was_due_is_made_up_for(tmp_path, by_epoch):
+    """The checkpoint is saved before it; killed in it, at the very end too."""
+    length, interval = (2, 1) if by_epoch else (8, 4)
+    train = dict(by_epoch=by_epoch, val_interval=interval, **{'max_epochs' if by_epoch else 'max_iters': length})
+    settings = dict(length=length, by_epoch=by_epoch, interval=interval, train_cfg=train, **VALIDATION)
+    saved = dict(
+        checkpoint=dict(type='CheckpointHook', by_epoch=by_epoch, interval=interval, save_best='count', rule='greater')
+    )
+    done = []
+    for fatal in (1, 2, 0):  # killed in the first validation, in the second of the next run, never
+        hook = InValidation(done, fatal)
+        runner = runner_of(tmp_path, **settings, default_hooks=saved, custom_hooks=[hook], resume=True)
+        if fatal:
+            with pytest.raises(Stop):
+                runner.train()
+        else:
+            runner.train()
+    ends = (5, 10) if by_epoch else (4, 8)
+    assert done == [ends[0], ends[0], ends[1], ends[1]]
+    assert len(list(tmp_path.glob('best_count_*.pth'))) == 1
+
+
+@pytest.mark.parametrize('kind', ['CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook])
+def test_hooks_and_loops_by_any_name(tmp_path, kind):
+    loop = {str: 'mmengine.EpochBasedTrainLoop', type: EpochBasedTrainLoop}[type(kind)]
+    runner = runner_of(
+        tmp_path, by_epoch=True, train_cfg=dict(type=loop, max_epochs=1),
+        default_hooks=dict(checkpoint=dict(type=kind, interval=1)),
+    )  # fmt: skip
+    runner.train()
+    assert isinstance(runner.train_loop, ResumableEpochLoop)
+    assert any(isinstance(hook, WholeCheckpointHook) for hook in runner.hooks)
+
+
+def test_views_of_stage_1_are_kept_too():
+    """Their inputs are lists of lists."""
+    kept = _plain([[torch.ones(1)], [torch.zeros(2)]])
+    assert [len(view) for view in kept] == [1, 1]
 
 
 def test_a_seed_that_nobody_gave_is_the_checkpoints(tmp_path):
@@ -155,7 +250,7 @@ def test_a_full_disk_keeps_the_last_one(tmp_path, monkeypatch):
         runner_of(tmp_path, interval=2).train()
     assert error.value.errno == errno.ENOSPC
     assert [path.name for path in tmp_path.glob('*.pth*')] == ['iter_2.pth']
-    assert find_whole_checkpoint(tmp_path).name == 'iter_2.pth'
+    assert find_whole_checkpoint(tmp_path) == str(tmp_path / 'iter_2.pth')
 
 
 @pytest.fixture
@@ -172,13 +267,15 @@ def test_a_broken_last_checkpoint_falls_back_to_the_one_before(checkpoints, tmp_
     data = last.read_bytes()
     for broken in (data[:-200], b'', data[:3000] + bytes([data[3000] ^ 1]) + data[3001:]):
         last.write_bytes(broken)
-        assert find_whole_checkpoint(checkpoints).name == 'iter_2.pth'
+        assert find_whole_checkpoint(checkpoints) == str(checkpoints / 'iter_2.pth')
     last.write_bytes(data)
     for text in ('', 'gone.pth', str(last), '/elsewhere/before/moving/iter_4.pth'):
         (checkpoints / 'last_checkpoint').write_text(text)
-        assert find_whole_checkpoint(checkpoints) == last
+        assert find_whole_checkpoint(checkpoints) == str(last)
     (checkpoints / 'last_checkpoint').unlink()
-    assert find_whole_checkpoint(checkpoints) == last
+    assert find_whole_checkpoint(checkpoints) == str(last)
+    (checkpoints / 'last_checkpoint').write_text('s3://bucket/iter_9.pth')
+    assert find_whole_checkpoint(checkpoints) == 's3://bucket/iter_9.pth'
 
 
 def test_no_whole_checkpoint_at_all_is_told(checkpoints):
@@ -191,7 +288,7 @@ def test_no_whole_checkpoint_at_all_is_told(checkpoints):
 def test_a_loss_that_is_no_number_stops_before_the_weights(whole, tmp_path):
     before = whole(length=2).model.state_dict()
     runner = runner_of(tmp_path, model=dict(type='SmallModel', bad_at=(3,)))
-    with pytest.raises(NonFiniteError, match=r'iteration 3 is nan.*non_finite.*action=skip'):
+    with pytest.raises(NonFiniteError, match=r'loss of iteration 3 is not finite.*non_finite.*action=skip'):
         runner.train()
     for name, value in runner.model.named_parameters():
         assert torch.equal(value, before[name])
@@ -200,7 +297,7 @@ def test_a_loss_that_is_no_number_stops_before_the_weights(whole, tmp_path):
     kept = torch.load(path, weights_only=True)
     assert kept['iteration'] == 3
     assert torch.isnan(kept['loss'])
-    assert torch.equal(torch.stack(kept['inputs']), runner.model.seen[-1])
+    assert torch.equal(torch.stack(kept['inputs'][0]), runner.model.seen[-1])
 
 
 def test_bad_batches_are_passed_over_by_option(tmp_path):
@@ -215,6 +312,16 @@ def test_bad_batches_are_passed_over_by_option(tmp_path):
         again.train()
 
 
+def test_a_gradient_that_is_no_number_stops_as_well(tmp_path):
+    runner = runner_of(tmp_path)
+    weight = runner.model.layers[3].weight
+    weight.register_hook(lambda gradient: gradient * float('inf'))
+    before = weight.detach().clone()
+    with pytest.raises(NonFiniteError, match=r'the gradient of iteration 1 is not finite'):
+        runner.train()
+    assert torch.equal(weight, before)
+
+
 def test_weights_that_are_no_numbers_are_not_saved_over_good_ones(tmp_path):
     def poison(runner):
         runner.model.layers[3].weight.data[0, 1] = float('inf')
@@ -225,7 +332,5 @@ def test_weights_that_are_no_numbers_are_not_saved_over_good_ones(tmp_path):
 
 
 def test_an_unknown_action_is_refused():
-    from mmseg_textseg.engine import NonFiniteLossHook
-
     with pytest.raises(ValueError, match=r"action='ignore'.*stop, skip"):
         NonFiniteLossHook(action='ignore')
