@@ -4,7 +4,7 @@
 # Hamburger, is 1 Dice better. Both losses stay; L_con is of that map's pixels.
 #   python tools/train.py configs/lsms/ablations/lsms-c-no-fsd_refhl_480x480.py
 # Paper (RefHL-Seg val): Dice, mIoU 74.92, 65.77; the full model 78.34, 70.31.
-# Not run here: RefHL-Seg is private.
+# Not run here: RefHL-Seg is private. On the phantom: docs/ablations.md.
 _base_ = '../lsms_refhl_480x480.py'
 model = dict(
     decode_head=dict(

@@ -2,7 +2,7 @@
 # Width of the MLPs before the concatenation is not said: that of the decoder's output.
 #   python tools/train.py configs/lsms/ablations/lsms-d-mlp-concat-mlp_refhl_480x480.py
 # Paper (RefHL-Seg val): Dice, mIoU 77.41, 68.79; the full model 78.34, 70.31.
-# Not run here: RefHL-Seg is private.
+# Not run here: RefHL-Seg is private. On the phantom: docs/ablations.md.
 _base_ = '../lsms_refhl_480x480.py'
 model = dict(
     decode_head=dict(

@@ -3,7 +3,7 @@
 # model, so the rows are taken to add stages from the first. Later stages are not built.
 #   python tools/train.py configs/lsms/ablations/lsms-e-p1-2_refhl_480x480.py
 # Paper (RefHL-Seg val): Dice, mIoU 78.80, 67.54; the full model 78.34, 70.31.
-# Not run here: RefHL-Seg is private.
+# Not run here: RefHL-Seg is private. On the phantom: docs/ablations.md.
 _base_ = '../lsms_refhl_480x480.py'
 model = dict(
     backbone=dict(out_indices=[0, 1]),

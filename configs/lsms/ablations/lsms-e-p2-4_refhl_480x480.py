@@ -2,6 +2,6 @@
 # (configs/phantom/lsms-xs-p1-4_phantom_96x96.py).
 #   python tools/train.py configs/lsms/ablations/lsms-e-p2-4_refhl_480x480.py
 # Paper (RefHL-Seg val): Dice, mIoU 78.34, 70.31.
-# Not run here: RefHL-Seg is private.
+# Not run here: RefHL-Seg is private. On the phantom: docs/ablations.md.
 _base_ = '../lsms_refhl_480x480.py'
 model = dict(decode_head=dict(in_channels=_base_.widths[1:], in_index=[1, 2, 3]))
