@@ -40,6 +40,14 @@ def _seeds():
     torch.manual_seed(0)
 
 
+@pytest.fixture(autouse=True)
+def _no_runner_before():
+    # A Runner leaves behind a default scope, in which other tests' parts would be looked for, and a logger with a file.
+    for instances in (DefaultScope._instance_dict, MMLogger._instance_dict):
+        for name in [name for name in instances if name != 'mmengine' and not name.startswith('overwrite')]:
+            instances.pop(name)
+
+
 class _Lines(logging.Handler):
     def __init__(self):
         super().__init__(logging.INFO)

@@ -2,6 +2,7 @@
 
 import pytest
 from growing import build, read, small_phantom, train
+from mmengine.registry import DefaultScope
 
 MEGABYTE = 1 << 20
 
@@ -9,7 +10,8 @@ MEGABYTE = 1 << 20
 @pytest.fixture(scope='module')
 def runner(tmp_path_factory):
     folder = tmp_path_factory.mktemp('growth')
-    return build(small_phantom(folder / 'phantom'), folder, 160)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        yield build(small_phantom(folder / 'phantom'), folder, 160)
 
 
 @pytest.mark.slow
