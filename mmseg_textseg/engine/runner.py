@@ -40,7 +40,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
         done, self.done = self.done, 0
         self.first = self._iter - done
         sampler, skipped = getattr(self.dataloader, 'sampler', None), 0
-        if isinstance(sampler, NumberedSampler) and self.dataloader.batch_size:
+        if done and isinstance(sampler, NumberedSampler) and self.dataloader.batch_size:
             sampler.start_at(done * self.dataloader.batch_size)
             skipped = done
         for index, batch in enumerate(self.dataloader, start=skipped):

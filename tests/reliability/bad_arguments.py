@@ -104,9 +104,9 @@ CASES = [
     Case(
         'predict: no such config',
         picture,
-        predict(*ONE, config='configs/gone.py'),
+        predict(*ONE, config='gone.py'),
         SystemExit,
-        ('ConfigError: no config file at configs/gone.py',),
+        ('ConfigError: no config file at gone.py',),
     ),
     Case(
         'predict: a mistyped name of a model',

@@ -68,9 +68,9 @@ CASES = [
     Case(
         'no such config',
         here,
-        lambda place: load_config('configs/gone.py'),
+        lambda place: load_config('gone.py'),
         ConfigError,
-        ('no config file at configs/gone.py',),
+        ('no config file at gone.py',),
     ),
     Case(
         'a config that is no Python',

@@ -21,6 +21,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmseg.registry import MODELS
 from one_process import ROOT, TOOLS, environment, shell, table
 
@@ -178,7 +179,8 @@ def test_items_are_averaged_over_seeds_before_they_are_compared(done):
 
 
 def test_parameters_are_those_of_the_model(done):
-    model = MODELS.build(load_config(str(done.base)).model)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(load_config(str(done.base)).model)
     assert int(done.table[0]['parameters']) == sum(p.numel() for p in model.parameters())
 
 
