@@ -27,7 +27,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     Attributes:
         done: iterations of the next epoch to run that were done before this process; set when a checkpoint is loaded.
-        first: iterations before the epoch that is running.
+        first: iterations before the epoch that is running, or to run next.
     """
 
     done = 0
@@ -48,6 +48,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
                 self.run_iter(index, batch)
         self.runner.call_hook('after_train_epoch')
         self._epoch += 1
+        self.first = self._iter  # a validation may save, before the next epoch begins
 
 
 class _Places(Hook):
@@ -56,18 +57,27 @@ class _Places(Hook):
     priority = 'LOWEST'
 
     def __init__(self) -> None:
-        self.resumed = False
+        self.due = False
+        self.validating = False
+
+    def before_val(self, runner: Runner) -> None:
+        self.validating = True
+
+    def after_val(self, runner: Runner) -> None:
+        self.validating = False
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         loop, meta = runner.train_loop, checkpoint['meta']
+        # With the best score the last checkpoint is saved anew, at the end of the validation.
+        meta['validated'] = self.validating
         if isinstance(loop, ResumableEpochLoop):
             done = meta['iter'] - loop.first if meta['epoch'] == loop.epoch else 0
             meta.update(done_in_epoch=done, epoch_length=len(loop.dataloader))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        self.resumed = runner._resume
         loop, meta = runner._train_loop, checkpoint.get('meta', {})
-        if not self.resumed or not isinstance(loop, ResumableEpochLoop) or not meta.get('done_in_epoch'):
+        self.due = runner._resume and not meta.get('validated')
+        if not runner._resume or not isinstance(loop, ResumableEpochLoop) or not meta.get('done_in_epoch'):
             return
         if meta['epoch_length'] == len(loop.dataloader):
             loop.done = meta['done_in_epoch']
@@ -80,7 +90,7 @@ class _Places(Hook):
     def before_train(self, runner: Runner) -> None:
         """A checkpoint is saved before the validation that follows: that one may not have come to its end."""
         loop = runner.train_loop
-        if not self.resumed or runner.val_loop is None or getattr(loop, 'done', 0):
+        if not self.due or runner.val_loop is None or getattr(loop, 'done', 0):
             return
         by_epoch = isinstance(loop, EpochBasedTrainLoop)
         if not by_epoch and not isinstance(loop, IterBasedTrainLoop):
@@ -169,13 +179,13 @@ class TextSegRunner(Runner):
         self._states = _RandomStates()
         self._interruption = InterruptionHook()
         randomness = dict(randomness or dict(seed=None))
-        nothing = resume and load_from is None and find_whole_checkpoint(kwargs['work_dir']) is None
-        if resume and not nothing:
+        if resume:
             load_from = load_from or find_whole_checkpoint(kwargs['work_dir'])
-            if randomness.get('seed') is None:
-                # mmengine takes the checkpoint's seed too, but after it has built the sampler with another.
-                meta = CheckpointLoader.load_checkpoint(load_from, 'cpu', 'silent').get('meta', {})
-                randomness['seed'] = meta.get('seed')
+        nothing = resume and load_from is None
+        if resume and load_from and randomness.get('seed') is None:
+            # mmengine takes the checkpoint's seed too, but after it has built the sampler with another.
+            meta = CheckpointLoader.load_checkpoint(load_from, 'cpu', 'silent').get('meta', {})
+            randomness['seed'] = meta.get('seed')
         super().__init__(*args, resume=resume and not nothing, load_from=load_from, randomness=randomness, **kwargs)
         if nothing:
             self.logger.warning(f'nothing to resume from in {kwargs["work_dir"]}: the training starts at its beginning')

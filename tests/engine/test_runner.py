@@ -187,6 +187,25 @@ def test_a_validation_that_was_due_is_made_up_for(tmp_path, by_epoch):
     assert len(list(tmp_path.glob('best_count_*.pth'))) == 1
 
 
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_going_on_after_a_validation_that_saved_the_best(whole, tmp_path, by_epoch):
+    """The last checkpoint is saved anew then, when the next epoch has not begun."""
+    length, interval = (3, 1) if by_epoch else (12, 4)
+    train = dict(by_epoch=by_epoch, val_interval=interval, **{'max_epochs' if by_epoch else 'max_iters': length})
+    best = dict(by_epoch=by_epoch, interval=interval, save_best='count', rule='greater')
+    hooks = dict(checkpoint=dict(type='CheckpointHook', **best))
+    settings = dict(by_epoch=by_epoch, train_cfg=train, default_hooks=hooks, **VALIDATION)
+    expected = state(whole(**settings))
+    with pytest.raises(Stop):
+        runner_of(tmp_path / 'run', **settings, custom_hooks=[At(6, stop)]).train()
+    validated = InValidation([], 0)
+    runner = runner_of(tmp_path / 'run', **settings, custom_hooks=[validated], resume=True)
+    runner.train()
+    assert_equal(state(runner), expected)
+    assert len(runner.model.seen) - 2 * validated.number == runner.max_iters - (5 if by_epoch else 4)
+    assert validated.done == ([10, 15] if by_epoch else [8, 12]), 'the first is not repeated'
+
+
 @pytest.mark.parametrize('kind', ['CheckpointHook', 'mmengine.CheckpointHook', CheckpointHook])
 def test_hooks_and_loops_by_any_name(tmp_path, kind):
     loop = {str: 'mmengine.EpochBasedTrainLoop', type: EpochBasedTrainLoop}[type(kind)]
