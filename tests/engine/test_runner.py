@@ -14,14 +14,11 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from small_training import VALIDATION, At, InValidation, Stop, assert_equal, runner_of, state
 
 from mmseg_textseg.engine import (
-    NonFiniteError,
-    NonFiniteLossHook,
     ResumableEpochLoop,
     WholeCheckpointHook,
     find_whole_checkpoint,
 )
 from mmseg_textseg.engine.interruption import EXIT_CODE, TrainingStopped
-from mmseg_textseg.engine.non_finite import _plain
 
 
 def stop(runner):
@@ -218,12 +215,6 @@ def test_hooks_and_loops_by_any_name(tmp_path, kind):
     assert any(isinstance(hook, WholeCheckpointHook) for hook in runner.hooks)
 
 
-def test_views_of_stage_1_are_kept_too():
-    """Their inputs are lists of lists."""
-    kept = _plain([[torch.ones(1)], [torch.zeros(2)]])
-    assert [len(view) for view in kept] == [1, 1]
-
-
 def test_a_seed_that_nobody_gave_is_the_checkpoints(tmp_path):
     """mmengine draws one then; the sampler of the second half must have it as well."""
     with pytest.raises(Stop):
@@ -302,54 +293,3 @@ def test_no_whole_checkpoint_at_all_is_told(checkpoints):
         path.write_bytes(b'PK')
     with pytest.raises(OSError, match=r'none of its checkpoints is whole \(iter_2.pth, iter_4.pth\)'):
         find_whole_checkpoint(checkpoints)
-
-
-def test_a_loss_that_is_no_number_stops_before_the_weights(whole, tmp_path):
-    before = whole(length=2).model.state_dict()
-    runner = runner_of(tmp_path, model=dict(type='SmallModel', bad_at=(3,)))
-    with pytest.raises(NonFiniteError, match=r'loss of iteration 3 is not finite.*non_finite.*action=skip'):
-        runner.train()
-    for name, value in runner.model.named_parameters():
-        assert torch.equal(value, before[name])
-    (path,) = (tmp_path / 'non_finite').iterdir()
-    assert path.name == 'iter_3_rank_0.pth'
-    kept = torch.load(path, weights_only=True)
-    assert kept['iteration'] == 3
-    assert torch.isnan(kept['loss'])
-    assert torch.equal(torch.stack(kept['inputs'][0]), runner.model.seen[-1])
-
-
-def test_bad_batches_are_passed_over_by_option(tmp_path):
-    hooks = dict(non_finite=dict(type='NonFiniteLossHook', action='skip', max_skips=2))
-    runner = runner_of(tmp_path, model=dict(type='SmallModel', bad_at=(2, 3, 5)), default_hooks=hooks)
-    runner.train()
-    assert len(list((tmp_path / 'non_finite').iterdir())) == 3
-    assert all(torch.isfinite(value).all() for value in runner.model.state_dict().values()), 'running means as well'
-    assert runner.model.layers[2].num_batches_tracked == 5
-    again = runner_of(tmp_path / 'more', model=dict(type='SmallModel', bad_at=(2, 3, 4)), default_hooks=hooks)
-    with pytest.raises(NonFiniteError, match=r'iteration 4.*max_skips=2 allows no more'):
-        again.train()
-
-
-def test_a_gradient_that_is_no_number_stops_as_well(tmp_path):
-    runner = runner_of(tmp_path)
-    weight = runner.model.layers[3].weight
-    weight.register_hook(lambda gradient: gradient * float('inf'))
-    before = weight.detach().clone()
-    with pytest.raises(NonFiniteError, match=r'the gradient of iteration 1 is not finite'):
-        runner.train()
-    assert torch.equal(weight, before)
-
-
-def test_weights_that_are_no_numbers_are_not_saved_over_good_ones(tmp_path):
-    def poison(runner):
-        runner.model.layers[3].weight.data[0, 1] = float('inf')
-
-    with pytest.raises(NonFiniteError, match=r'1 weights are not finite \(layers.3.weight'):
-        runner_of(tmp_path, interval=2, custom_hooks=[At(4, poison)]).train()
-    assert [path.name for path in tmp_path.glob('*.pth*')] == ['iter_2.pth']
-
-
-def test_an_unknown_action_is_refused():
-    with pytest.raises(ValueError, match=r"action='ignore'.*stop, skip"):
-        NonFiniteLossHook(action='ignore')
