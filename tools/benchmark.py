@@ -17,7 +17,8 @@ from pathlib import Path
 
 from mmseg_textseg.apis.cli import KeyValues, plain_errors
 
-NAMES = ('machine', 'encoder', 'lsms', 'step', 'parts', 'text', 'loading', 'mptpn', 'compile')
+NAMES = ('machine', 'encoder', 'lsms', 'step', 'parts', 'text', 'loading', 'mptpn')
+NAMES += ('compile', 'compile-encoder', 'compile-step')
 # Sizes of a run that only shows that all is in place.
 QUICK = dict(sizes=[64], batches=[1], variants=['micro'])
 QUICK_PEAKS = dict(gemm_sides=(128,), conv_shapes=((16, 16),), repeats=1)

@@ -22,6 +22,8 @@ CASES = {
     'loading': ('loading', 'groups'),
     'mptpn': ('mptpn', 'groups'),
     'compile': ('compile', 'groups'),
+    'compile-encoder': ('compile', 'encoder_groups'),
+    'compile-step': ('compile', 'step_groups'),
     'configs': ('configs', 'groups'),
 }
 

@@ -1,25 +1,39 @@
-"""What torch.compile, folding and bfloat16 add to LSMS in evaluation."""
+"""What torch.compile adds, in evaluation and in training, and what folding and bfloat16 add beside it.
+
+Compiled for one size each, minutes long on a CPU, and before anything is timed; a group's job tells how long.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from time import perf_counter
 
 import torch
+from mmseg.models.backbones import MSCAN
 
 from ..models.fusing import fuse
 from .group import Group
-from .models import VARIANTS, build_lsms, images, logits, no_grad, token_ids
+from .models import (
+    VARIANTS,
+    LSMSLosses,
+    Step,
+    build_lsms,
+    build_stock,
+    images,
+    logits,
+    no_grad,
+    samples,
+    stock_encoder_config,
+    token_ids,
+)
 
 
-def groups(
+def encoder_groups(
     sizes: Sequence[int] = (480,),
     batches: Sequence[int] = (1,),
     variants: Sequence[str] = ('tiny',),
     backend: str = 'inductor',
 ) -> Iterator[Group]:
-    """The whole model from images and encoded words to logits; the job tells how long compiling took.
-
-    Compiled for one size each, minutes long on a CPU, and before anything is timed.
+    """SVLAEncoder without text beside MSCAN as MMSegmentation ships it, both eager and compiled.
 
     Args:
         sizes: sides of images.
@@ -28,35 +42,80 @@ def groups(
         backend: of ``torch.compile``.
     """
     for name in variants:
+        stock = MSCAN(**stock_encoder_config(VARIANTS[name])).eval()
+        whole = build_lsms(VARIANTS[name], text=False).eval()
+        whole.backbone.load_state_dict(stock.state_dict(), strict=True)
+        fused = fuse(whole).backbone
+        for size in sizes:
+            for batch in batches:
+                x = images(size, batch)
+                calls = {'MSCAN': partial(stock, x), 'SVLAEncoder, folded': partial(fused, x)}
+                calls |= {f'{key}, compiled': _compiled(call.func, backend, x) for key, call in calls.items()}
+                yield _group(f'compile-encoder/{name}/{size}/{batch}', 'text-free encoder, evaluation', calls)
+
+
+def groups(
+    sizes: Sequence[int] = (480,),
+    batches: Sequence[int] = (1,),
+    variants: Sequence[str] = ('tiny',),
+    backend: str = 'inductor',
+) -> Iterator[Group]:
+    """The whole model from images and encoded words to logits. The arguments are those of :func:`encoder_groups`."""
+    for name in variants:
         model = build_lsms(VARIANTS[name]).eval()
         fused = fuse(model)
         for size in sizes:
             for batch in batches:
-                # Else a second size would be compiled for any size, and tell of another program than the first.
-                torch.compiler.reset()
                 x = images(size, batch)
                 with torch.no_grad():
                     text = model.text_encoder(*token_ids(batch))
-                compiled = torch.compile(logits, backend=backend, dynamic=False)
                 calls = {
                     'eager': partial(logits, model, x, text),
                     'folded': partial(logits, fused, x, text),
-                    'compiled': partial(compiled, model, x, text),
-                    'folded, compiled': partial(compiled, fused, x, text),
+                    'compiled': _compiled(logits, backend, model, x, text),
+                    'folded, compiled': _compiled(logits, backend, fused, x, text),
                     'bfloat16': _bfloat16(partial(logits, model, x, text), x.device.type),
                     'folded, bfloat16': _bfloat16(partial(logits, fused, x, text), x.device.type),
                 }
-                calls = {key: no_grad(call) for key, call in calls.items()}
-                seconds = {key: _seconds(calls[key]) for key in ('compiled', 'folded, compiled')}
-                told = ', '.join(f'{key} {value:.0f} s' for key, value in seconds.items())
-                yield Group(
-                    f'compile/{name}/{size}/{batch}',
-                    f'LSMS, words encoded before, evaluation; first call: {told}',
+                yield _group(f'compile/{name}/{size}/{batch}', 'LSMS, words encoded before, evaluation', calls)
+
+
+def step_groups(
+    sizes: Sequence[int] = (256,),
+    batches: Sequence[int] = (2,),
+    variants: Sequence[str] = ('tiny',),
+    backend: str = 'inductor',
+) -> Iterator[Group]:
+    """A step of training beside the same model from stock-style modules, as :func:`models.step_groups`, compiled too.
+
+    What is compiled is the way to the losses, as mmengine's ``compile`` does it; backward follows, AdamW does not.
+    """
+    for name in variants:
+        whole, stock = build_lsms(VARIANTS[name]), build_stock(VARIANTS[name], text=True)
+        stock.load_ours(whole.state_dict())
+        steps = {'stock-style': Step(stock), 'LSMS': Step(LSMSLosses(whole))}
+        for size in sizes:
+            for batch in batches:
+                with torch.no_grad():
+                    text = whole.text_encoder(*token_ids(batch))
+                data = images(size, batch), samples(size, batch), text
+                calls = {key: partial(step, *data) for key, step in steps.items()}
+                torch.compiler.reset()
+                for key, step in steps.items():
+                    compiled = Step(step.model, compile_with=backend)
+                    calls[f'{key}, compiled'] = partial(compiled, *data)
+                yield _group(
+                    f'compile-step/{name}/{size}/{batch}',
+                    'training step: losses, backward, AdamW',
                     calls,
-                    'eager',
-                    dict(pixels=size * size, batch=batch),
-                    traced=False,
+                    trains=True,
                 )
+
+
+def _compiled(call: Callable[..., object], backend: str, *args) -> Callable[[], object]:
+    # Else a second size would be compiled for any size, and tell of another program than the first.
+    torch.compiler.reset()
+    return partial(torch.compile(call, backend=backend, dynamic=False), *args)
 
 
 def _bfloat16(call: Callable[[], object], device: str) -> Callable[[], object]:
@@ -65,6 +124,22 @@ def _bfloat16(call: Callable[[], object], device: str) -> Callable[[], object]:
             return call()
 
     return run
+
+
+def _group(name: str, job: str, calls: dict[str, Callable[[], object]], trains: bool = False) -> Group:
+    if not trains:
+        calls = {key: no_grad(call) for key, call in calls.items()}
+    size, batch = map(int, name.split('/')[-2:])
+    seconds = {key: _seconds(call) for key, call in calls.items() if 'compiled' in key}
+    told = ', '.join(f'{key} {value:.0f} s' for key, value in seconds.items())
+    return Group(
+        name,
+        f'{job}; first call: {told}',
+        calls,
+        next(iter(calls)),
+        dict(pixels=size * size, batch=batch),
+        traced=False,
+    )
 
 
 def _seconds(call: Callable[[], object]) -> float:

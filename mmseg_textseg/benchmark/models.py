@@ -225,10 +225,13 @@ class Step:
     Args:
         model: with ``loss(x, samples, text)``.
         text_encoder: trained with it; None where the words come encoded.
+        compile_with: backend of ``torch.compile`` for the way to the losses; None: eager.
     """
 
-    def __init__(self, model: nn.Module, text_encoder: nn.Module | None = None):
+    def __init__(self, model: nn.Module, text_encoder: nn.Module | None = None, compile_with: str | None = None):
         self.model, self.text_encoder = model.train(), text_encoder
+        loss = self.model.loss
+        self.loss = torch.compile(loss, backend=compile_with, dynamic=False) if compile_with else loss
         parts = [model] if text_encoder is None else [model, text_encoder.train()]
         self.optimizer = torch.optim.AdamW([p for part in parts for p in part.parameters()], lr=3e-5, weight_decay=0.01)
 
@@ -242,7 +245,7 @@ class Step:
         """
         if self.text_encoder is not None:
             text = self.text_encoder(*text)
-        losses = self.model.loss(x, samples, text)
+        losses = self.loss(x, samples, text)
         total = sum(value for key, value in losses.items() if key.startswith('loss'))
         total.backward()
         self.optimizer.step()

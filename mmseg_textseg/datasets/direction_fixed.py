@@ -16,7 +16,7 @@ _SEGMENT = re.compile(
 _LEFT_SEGMENTS = frozenset({'I', 'II', 'III', 'IV', '1', '2', '3', '4'})
 _END = r'(?=s?(?!\w))'  # 'RULs', 'RUL-opacity'
 _ONE_SIDED = tuple(
-    (re.compile(rf'(?<!\w)(?:{pattern}){_END}', re.NOFLAG if pattern.isupper() else re.IGNORECASE), side, kind)
+    (re.compile(rf'(?<!\w)(?:{pattern}){_END}', 0 if pattern.isupper() else re.IGNORECASE), side, kind)
     for pattern, side, kind in lexicon.ONE_SIDED
 )
 _ABBREVIATION = re.compile(rf'(?<!\w)(?:{"|".join(sorted(lexicon.ABBREVIATIONS))}){_END}')

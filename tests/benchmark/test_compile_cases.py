@@ -22,3 +22,32 @@ def test_contenders_make_the_same_logits():
         rough = 'bfloat16' in name
         torch.testing.assert_close(value.float(), expected, rtol=0, atol=(0.1 if rough else 1e-5) * expected.std())
         assert rough == (not torch.allclose(value.float(), expected, rtol=0, atol=1e-5)), name
+
+
+@pytest.mark.slow
+def test_compiled_encoders_make_the_same_maps():
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        (group,) = case.encoder_groups(sizes=(32,), variants=('micro',), backend='eager')
+    assert (group.name, group.reference) == ('compile-encoder/micro/32/1', 'MSCAN')
+    assert [name for name in group.contenders if 'compiled' in name] == [
+        'MSCAN, compiled',
+        'SVLAEncoder, folded, compiled',
+    ]
+    expected = group.contenders['MSCAN']()
+    for call in group.contenders.values():
+        for found, wanted in zip(call(), expected, strict=True):
+            torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4 * wanted.std().item())
+
+
+@pytest.mark.slow
+def test_compiled_steps_train_the_model_that_the_eager_ones_train():
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        (group,) = case.step_groups(sizes=(64,), variants=('micro',), backend='eager')
+    assert (group.name, group.reference) == ('compile-step/micro/64/2', 'stock-style')
+    assert list(group.contenders) == ['stock-style', 'LSMS', 'stock-style, compiled', 'LSMS, compiled']
+    for kind in ('stock-style', 'LSMS'):
+        eager, compiled = (group.contenders[name].func for name in (kind, f'{kind}, compiled'))
+        assert eager.model is compiled.model
+        before = next(compiled.model.parameters()).detach().clone()
+        assert 0 < group.contenders[f'{kind}, compiled']() < 100
+        assert not torch.equal(before, next(compiled.model.parameters()))

@@ -115,7 +115,18 @@ def test_cases_and_options(benchmark, monkeypatch):
     assert benchmark()[0] == 0
     assert benchmark('all', '--configs', 'a.py', '--cfg-options', 'model.text_encoder.frozen=True')[0] == 0
     chosen = [case for case, _ in asked]
-    every = ['encoder', 'lsms', 'step', 'parts', 'text', 'loading', 'mptpn', 'compile']
+    every = [
+        'encoder',
+        'lsms',
+        'step',
+        'parts',
+        'text',
+        'loading',
+        'mptpn',
+        'compile',
+        'compile-encoder',
+        'compile-step',
+    ]
     assert chosen == ['encoder', 'step', *every, *every, 'configs']
     assert asked[0][1] == dict(sizes=[32], variants=['tiny'], threads=1, keep_memory=False)
     assert asked[2][1] == dict(threads=1, keep_memory=False)
