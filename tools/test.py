@@ -1,7 +1,7 @@
 """Evaluate a checkpoint: MMSegmentation's arguments, mmengine's Runner.
 
 python tools/test.py CONFIG CHECKPOINT --out DIR [--protocol lvit ris ...] [--evaluate-at network] [--save-masks]
-                                       [--shuffle-text | --partial-text 0.5] [--tta] [--fuse] [...]
+                                       [--shuffle-text | --partial-text 0.5] [--tta] [--fuse] [--text-int8]
 
 --out DIR writes DIR/per_sample.csv, with --save-masks DIR/masks/* and, last of all, DIR/metrics.json: docs/metrics.md
 """
@@ -33,6 +33,7 @@ from mmseg_textseg.evaluation.boundaries import load_monai
 from mmseg_textseg.fileio import sha256
 from mmseg_textseg.models.fusing import FusingError, fuse
 from mmseg_textseg.models.layers import match_weights
+from mmseg_textseg.models.text_encoders import TextEncoderError, quantize_text_encoder
 
 PACKING = ('PackTextSegInputs', 'PackSegInputs')
 
@@ -73,6 +74,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--fuse', action='store_true', help='fold batch norms into convolutions: faster, the same but for rounding'
     )
+    parser.add_argument('--text-int8', action='store_true', help='text encoder in int8, on a CPU: faster, less exact')
     args = parser.parse_args()
     if args.save_masks and not args.out:
         parser.error('--save-masks needs --out DIR')
@@ -83,20 +85,32 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-class FuseHook(Hook):
-    """Tests with the folded model. Last, since other hooks (EMA's) may put weights into the model before a test."""
+class RewriteHook(Hook):
+    """Tests another form of the model. Last, since other hooks (EMA's) may put weights into the model before a test.
+
+    Args:
+        fused: with batch norms folded into convolutions.
+        text_int8: with the text encoder's linear layers in 8-bit integers.
+    """
 
     priority = 'LOWEST'
 
+    def __init__(self, fused: bool, text_int8: bool):
+        self.fused, self.text_int8 = fused, text_int8
+
     def before_test_epoch(self, runner: Runner) -> None:
-        """Put the folded model in the place of the model, which may be in wrappers."""
+        """Put the new form in the place of the model, which may be in wrappers."""
         wrapper, model = None, runner.model
         while hasattr(model, 'module'):
             wrapper, model = model, model.module
+        if self.fused:
+            model = fuse(model)
+        if self.text_int8:
+            quantize_text_encoder(model.text_encoder)
         if wrapper is None:
-            runner.model = fuse(model)
+            runner.model = model
         else:
-            wrapper.module = fuse(model)
+            wrapper.module = model
 
 
 def _partial(text: str) -> float | list[str]:
@@ -178,7 +192,7 @@ def versions(metric: ConfigDict) -> dict[str, str]:
 def main() -> None:
     args = parse_args()
     keep_freed_memory()
-    with plain_errors(EvaluationError, FusingError, ImportError, MedicalImageError):
+    with plain_errors(EvaluationError, FusingError, ImportError, MedicalImageError, TextEncoderError):
         if args.out and Path(args.out).is_file():
             raise ConfigError(f'--out {args.out} is a file: give a folder')
         cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
@@ -223,6 +237,7 @@ def main() -> None:
                     network_size=any(find(cfg.test_dataloader.dataset, type='EvaluateAtNetworkSize')),
                 ),
                 fused=args.fuse,
+                text_int8=args.text_int8,
                 versions=versions(metric),
             )
         runner = Runner.from_cfg(cfg)
@@ -231,8 +246,10 @@ def main() -> None:
         while hasattr(model, 'module'):  # DDP's and test-time augmentation's wrappers
             model = model.module
         match_weights(model, checkpoint_weights(args.checkpoint), args.checkpoint)
-        if args.fuse:
-            runner.register_hook(FuseHook())
+        if args.text_int8 and getattr(model, 'text_encoder', None) is None:
+            raise ConfigError('--text-int8 is for models with a text encoder; this one has none')
+        if args.fuse or args.text_int8:
+            runner.register_hook(RewriteHook(args.fuse, args.text_int8))
         runner.test()
 
 

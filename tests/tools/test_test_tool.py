@@ -135,22 +135,27 @@ def test_versions_name_monai_where_it_measured(tool):
 
 
 @pytest.mark.parametrize('wrappers', [0, 1, 2])
-def test_fuse_hook_reaches_the_model_in_its_wrappers(tool, monkeypatch, wrappers):
-    monkeypatch.setitem(tool.FuseHook.before_test_epoch.__globals__, 'fuse', lambda model: f'fused {model}')
-    runner = SimpleNamespace(model='model')
-    for _ in range(wrappers):
-        runner.model = SimpleNamespace(module=runner.model)
-    tool.FuseHook().before_test_epoch(runner)
-    found = runner.model
-    for _ in range(wrappers):
-        found = found.module
-    assert found == 'fused model'
+def test_rewritten_model_takes_the_place_of_the_model_in_its_wrappers(tool, monkeypatch, wrappers):
+    space = tool.RewriteHook.before_test_epoch.__globals__
+    monkeypatch.setitem(space, 'fuse', lambda model: SimpleNamespace(fused=model, text_encoder=model.text_encoder))
+    monkeypatch.setitem(space, 'quantize_text_encoder', lambda encoder: encoder.append('int8'))
+    for fused, text_int8 in ((True, False), (False, True), (True, True)):
+        model = SimpleNamespace(text_encoder=[])
+        runner = SimpleNamespace(model=model)
+        for _ in range(wrappers):
+            runner.model = SimpleNamespace(module=runner.model)
+        tool.RewriteHook(fused, text_int8).before_test_epoch(runner)
+        found = runner.model
+        for _ in range(wrappers):
+            found = found.module
+        assert (found.fused if fused else found) is model
+        assert found.text_encoder == (['int8'] if text_int8 else [])
 
 
 @pytest.mark.slow
 def test_a_fused_test_gives_the_same_values(tool, tiny_model, tmp_path, monkeypatch):
     """It tests with the folded model, made of the checkpoint's weights and not of those before."""
-    space, models, calls = tool.FuseHook.before_test_epoch.__globals__, [], []
+    space, models, calls = tool.RewriteHook.before_test_epoch.__globals__, [], []
     fuse = space['fuse']
 
     def watched(model):
@@ -173,3 +178,23 @@ def test_a_fused_test_gives_the_same_values(tool, tiny_model, tmp_path, monkeypa
     plain, fused = (summary['protocols'] for summary in found)
     for name, values in plain.items():
         assert fused[name] == pytest.approx(values, abs=0.01), name
+
+
+@pytest.mark.slow
+def test_a_test_with_an_int8_text_encoder(tool, tiny_model, tmp_path, monkeypatch, capsys):
+    """It moves the values hardly, and says so; a model without text cannot."""
+    found, quantized = [], []
+    space = tool.RewriteHook.before_test_epoch.__globals__
+    quantize = space['quantize_text_encoder']
+    monkeypatch.setitem(space, 'quantize_text_encoder', lambda encoder: quantized.append(quantize(encoder)))
+    argv = [tiny_model.config, tiny_model.checkpoint, '--out', tmp_path, '--work-dir', tmp_path / 'work']
+    for options in ((), ('--text-int8',)):
+        monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, argv), *options])
+        tool.main()
+        found.append(json.loads((tmp_path / 'metrics.json').read_text()))
+    assert len(quantized) == 1
+    assert not any(type(module) is torch.nn.Linear for module in quantized[0].modules())
+    assert [summary.pop('text_int8') for summary in found] == [False, True]
+    plain, rounded = (summary['protocols'] for summary in found)
+    for name, values in plain.items():
+        assert rounded[name] == pytest.approx(values, abs=2), name
