@@ -98,8 +98,10 @@ class InValidation(Hook):
             raise Stop
 
 
-def runner_of(work_dir, by_epoch=False, length=8, interval=4, resume=False, workers=0, sampler=None, batch=2, **more):
-    """A TextSegRunner of ``length`` iterations, or epochs of five."""
+def runner_of(
+    work_dir, by_epoch=False, length=8, interval=4, resume=False, workers=0, sampler=None, batch=2, items=10, **more
+):
+    """A TextSegRunner of ``length`` iterations, or epochs."""
     train = dict(by_epoch=True, max_epochs=length) if by_epoch else dict(by_epoch=False, max_iters=length)
     cfg = dict(
         model=dict(type='SmallModel'),
@@ -108,7 +110,7 @@ def runner_of(work_dir, by_epoch=False, length=8, interval=4, resume=False, work
         train_dataloader=dict(
             batch_size=batch,
             num_workers=workers,
-            dataset=dict(type='NoisyNumbers'),
+            dataset=dict(type='NoisyNumbers', length=items),
             sampler=sampler or dict(type='DefaultSampler' if by_epoch else 'InfiniteSampler', shuffle=True),
         ),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),

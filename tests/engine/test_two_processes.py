@@ -1,0 +1,120 @@
+"""TextSegRunner in two gloo processes: stopped, gone on with, and past a loss that is no number, both as one."""
+
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from small_training import At, Stop, assert_equal, runner_of, state
+
+from mmseg_textseg.engine.interruption import TrainingStopped
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != 'linux', reason='forks a process with everything imported'),
+]
+# Five batches an epoch of twenty items; one process's batch has two.
+SETTINGS = dict(
+    length=3,
+    interval=1,
+    by_epoch=True,
+    launcher='pytorch',
+    cfg=dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None)),
+    items=20,
+)
+
+
+def run(rank: int, folder: str, job) -> None:
+    limit = timedelta(seconds=60)  # a process that waits for ever must fail the test
+    dist.init_process_group('gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2, timeout=limit)
+    try:
+        torch.save(job(rank, Path(folder)), f'{folder}/rank{rank}.pth')
+    finally:
+        dist.destroy_process_group()
+
+
+def in_two(folder: Path, job) -> list[dict]:
+    """What ``job(rank, folder)`` gives in each of two processes."""
+    folder.mkdir(exist_ok=True)
+    (folder / 'store').unlink(missing_ok=True)
+    os.environ['LOCAL_RANK'] = '0'
+    mp.start_processes(run, (str(folder), job), nprocs=2, start_method='fork')
+    return [torch.load(folder / f'rank{rank}.pth') for rank in (0, 1)]
+
+
+def trained(runner) -> dict:
+    runner.train()
+    return state(runner)
+
+
+def untouched(rank: int, folder: Path) -> dict:
+    return trained(runner_of(folder, **SETTINGS))
+
+
+def gone_on_with(rank: int, folder: Path) -> dict:
+    return trained(runner_of(folder, **SETTINGS, resume=True))
+
+
+def terminated(rank: int, folder: Path) -> dict:
+    """SIGTERM reaches the second process alone."""
+    runner = runner_of(folder, **SETTINGS)
+    if rank:
+        runner.register_hook(At(7, lambda _: os.kill(os.getpid(), signal.SIGTERM)))
+    with pytest.raises(TrainingStopped):
+        runner.train()
+    return dict(iterations=runner.iter + 1)
+
+
+def broken_off(rank: int, folder: Path) -> dict:
+    def stop(_):
+        raise Stop
+
+    runner = runner_of(folder, **SETTINGS)
+    runner.register_hook(At(8, stop))
+    with pytest.raises(Stop):
+        runner.train()
+    return dict(iterations=runner.iter)
+
+
+def passing_over(rank: int, folder: Path) -> dict:
+    """The loss of the second process alone is no number in its third iteration."""
+    hooks = dict(non_finite=dict(type='NonFiniteLossHook', action='skip'))
+    model = dict(type='SmallModel', bad_at=(3,) if rank else ())
+    return trained(runner_of(folder, **SETTINGS, model=model, default_hooks=hooks))
+
+
+@pytest.fixture(scope='module')
+def whole(tmp_path_factory) -> list[dict]:
+    """Both states of a training that nothing has happened to."""
+    return in_two(tmp_path_factory.mktemp('whole'), untouched)
+
+
+def test_sigterm_to_one_stops_both_and_resume_goes_on_as_if_not(tmp_path, whole):
+    stopped = in_two(tmp_path, terminated)
+    assert stopped == [dict(iterations=10)] * 2  # processes ask one another in every tenth
+    assert (tmp_path / 'interrupted.pth').is_file()
+    assert_equal(dict(enumerate(in_two(tmp_path, gone_on_with))), dict(enumerate(whole)))
+
+
+def test_a_break_in_the_middle_of_an_epoch_is_gone_on_from_the_checkpoint_before(tmp_path, whole):
+    assert in_two(tmp_path, broken_off) == [dict(iterations=7)] * 2
+    assert_equal(dict(enumerate(in_two(tmp_path, gone_on_with))), dict(enumerate(whole)))
+
+
+def test_both_pass_over_a_loss_of_one_that_is_no_number(tmp_path, whole):
+    found = in_two(tmp_path, passing_over)
+    weights = [result['weights'] for result in found]
+    for key, value in weights[0].items():
+        assert torch.isfinite(value).all()
+        if 'running' not in key and 'tracked' not in key:
+            assert torch.equal(value, weights[1][key])
+    assert not torch.equal(weights[0]['module.layers.0.weight'], whole[0]['weights']['module.layers.0.weight'])
+    assert {path.name for path in (tmp_path / 'non_finite').iterdir()} == {
+        'iter_3_rank_0.pth',
+        'iter_3_rank_1.pth',
+    }
