@@ -17,8 +17,8 @@ LOWEST = (
     'torch==2.4.0',
     'transformers==4.41.0',
     'onedl-mmengine==0.10.8',
-    'onedl-mmcv==2.3.0',
-    'onedl-mmsegmentation==1.3.0',
+    'onedl-mmcv==2.3.1',
+    'onedl-mmsegmentation==1.4.0',
 )
 
 

@@ -42,13 +42,14 @@ setup(
     ],
     extras_require={
         # Both stacks own site-packages/{mmengine,mmcv,mmseg}, so exactly one of these two.
-        'onedl': ['onedl-mmengine', 'onedl-mmcv', 'onedl-mmsegmentation'],
+        # Before 1.4, onedl-mmsegmentation imports mmcv.ops, which no wheel of onedl-mmcv on PyPI has compiled.
+        'onedl': ['onedl-mmengine>=0.10.8', 'onedl-mmcv>=2.3.1', 'onedl-mmsegmentation>=1.4.0'],
         # mmsegmentation 1.2.2 refuses mmcv 2.2 and imports ftfy and regex without requiring them;
         # mmengine 0.10.7 needs pkg_resources, which newer setuptools no longer have.
         'openmmlab': [
-            'mmengine',
-            'mmcv>=2.0.0,<2.2.0',
-            'mmsegmentation',
+            'mmengine>=0.10.7',
+            'mmcv>=2.1.0,<2.2.0',
+            'mmsegmentation>=1.2.2',
             'ftfy',
             'regex',
             'setuptools<81',
