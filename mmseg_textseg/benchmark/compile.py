@@ -49,8 +49,14 @@ def encoder_groups(
         for size in sizes:
             for batch in batches:
                 x = images(size, batch)
-                calls = {'MSCAN': partial(stock, x), 'SVLAEncoder, folded': partial(fused, x)}
-                calls |= {f'{key}, compiled': _compiled(call.func, backend, x) for key, call in calls.items()}
+                torch.compiler.reset()
+                models = {'MSCAN': stock, 'SVLAEncoder, folded': fused}
+                calls = {key: partial(model, x) for key, model in models.items()}
+                calls |= {f'{key}, compiled': partial(_compiled(model, backend), x) for key, model in models.items()}
+                calls |= {
+                    f'{key}, compiled, frozen': partial(_compiled(model, backend, frozen=True), x)
+                    for key, model in models.items()
+                }
                 yield _group(f'compile-encoder/{name}/{size}/{batch}', 'text-free encoder, evaluation', calls)
 
 
@@ -66,14 +72,17 @@ def groups(
         fused = fuse(model)
         for size in sizes:
             for batch in batches:
+                torch.compiler.reset()
                 x = images(size, batch)
+                compiled, frozen = _compiled(logits, backend), _compiled(logits, backend, frozen=True)
                 with torch.no_grad():
                     text = model.text_encoder(*token_ids(batch))
                 calls = {
                     'eager': partial(logits, model, x, text),
                     'folded': partial(logits, fused, x, text),
-                    'compiled': _compiled(logits, backend, model, x, text),
-                    'folded, compiled': _compiled(logits, backend, fused, x, text),
+                    'compiled': partial(compiled, model, x, text),
+                    'folded, compiled': partial(compiled, fused, x, text),
+                    'folded, compiled, frozen': partial(frozen, fused, x, text),
                     'bfloat16': _bfloat16(partial(logits, model, x, text), x.device.type),
                     'folded, bfloat16': _bfloat16(partial(logits, fused, x, text), x.device.type),
                 }
@@ -112,10 +121,15 @@ def step_groups(
                 )
 
 
-def _compiled(call: Callable[..., object], backend: str, *args) -> Callable[[], object]:
-    # Else a second size would be compiled for any size, and tell of another program than the first.
-    torch.compiler.reset()
-    return partial(torch.compile(call, backend=backend, dynamic=False), *args)
+def _compiled(call: Callable[..., object], backend: str, frozen: bool = False) -> Callable[..., object]:
+    """Compiled anew for the sizes that it meets.
+
+    ``torch.compiler.reset`` goes before: else a second size would be compiled for any size, and tell of another program
+    than the first. Frozen weights are constants of the program, so that inductor lays them out once and puts what
+    follows a convolution into it.
+    """
+    options = dict(freezing=True) if frozen and backend == 'inductor' else None
+    return torch.compile(call, backend=backend, dynamic=False, options=options)
 
 
 def _bfloat16(call: Callable[[], object], device: str) -> Callable[[], object]:
