@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object, get_rank, is_main_process
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS, LOOPS, RUNNERS
@@ -16,6 +16,7 @@ from mmseg.registry import HOOKS, LOOPS, RUNNERS
 from ..datasets.seeded import NumberedSampler
 from .checkpoints import find_whole_checkpoint, whole_checkpoint
 from .interruption import InterruptionHook
+from .kept_states import KeptStates
 from .non_finite import check_weights
 
 RNG_KEY = 'mmseg_textseg_rng'
@@ -170,7 +171,7 @@ class TextSegRunner(Runner):
     - A loss that is no number never reaches the weights (:class:`NonFiniteLossHook`).
 
     Not in checkpoints, so that a training that uses them is gone on with, but not as if it had not been stopped:
-    gradients of an accumulation (but at SIGTERM), LVLoss's bank, EarlyStoppingHook's count.
+    gradients of an accumulation (but at SIGTERM), and EPIHook's labels of all processes but the first.
 
     Configs choose it with ``runner_type = 'TextSegRunner'``; ``tools/train.py`` takes it for those that name none.
     """
@@ -178,6 +179,7 @@ class TextSegRunner(Runner):
     def __init__(self, *args, resume: bool = False, load_from: str | None = None, randomness=None, **kwargs) -> None:
         self._states = _RandomStates()
         self._interruption = InterruptionHook()
+        self._kept = KeptStates()
         randomness = dict(randomness or dict(seed=None))
         if resume:
             load_from = load_from or find_whole_checkpoint(kwargs['work_dir'])
@@ -201,6 +203,14 @@ class TextSegRunner(Runner):
         self.register_hook(self._states)
         self.register_hook(_Places())
         self.register_hook(self._interruption)
+        self.register_hook(self._kept)
+
+    def register_custom_hooks(self, hooks: list | None) -> None:
+        """mmengine's; early stopping counts a validation before its checkpoint is saved, or it would be forgotten."""
+        super().register_custom_hooks(hooks)
+        for hook in [hook for hook in self._hooks if isinstance(hook, EarlyStoppingHook)]:
+            self._hooks.remove(hook)
+            self.register_hook(hook, 'LOW')
 
     def build_train_loop(self, loop):
         """Seeded data, and a loop that can begin in the middle of an epoch."""
@@ -250,6 +260,7 @@ class TextSegRunner(Runner):
         """
         check_weights(self.model.module if is_model_wrapper(self.model) else self.model)
         self._states.saved = all_gather_object(self._states.loaded or _states())
+        self._kept.saved = all_gather_object(self._kept.collect(self))
         if not is_main_process():
             return
         if '://' in str(out_dir):  # not a folder of this machine: what whole means is the store's affair

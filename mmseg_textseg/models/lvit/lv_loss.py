@@ -42,8 +42,9 @@ class LVLoss(nn.Module):
         c = mask of argmax_k cos(t, t_k),    L_LV = 1 - cos(p, c),
 
     t the mean of a sentence's tokens. The labelled images are the last ``bank_size`` that training met, the batch's
-    included; they are kept on this module while training and not in checkpoints (each process has its own). Their text
-    is that of the moment when they were met, which is exact where the text encoder is frozen.
+    included; they are kept on this module while training (each process has its own), and in the checkpoints of
+    ``TextSegRunner``. Their text is that of the moment when they were met, which is exact where the text encoder is
+    frozen.
 
     Args:
         bank_size: labelled images to choose among.
@@ -82,6 +83,15 @@ class LVLoss(nn.Module):
             chosen = most_similar(text[~labelled], known).tolist()
             masks = torch.stack([_resized(self.bank[i][1].to(logit), logit.shape[1:]) for i in chosen])
             return self.loss_weight * lv_loss(logit[~labelled].sigmoid(), masks)
+
+    def resume_state(self) -> list[tuple[Tensor, Tensor]]:
+        """The bank, for a checkpoint."""
+        return [(text.cpu(), mask.cpu()) for text, mask in self.bank]
+
+    def resume_from(self, state: list[tuple[Tensor, Tensor]]) -> None:
+        """Take the bank of the training that is gone on with."""
+        self.bank.clear()
+        self.bank.extend(state)
 
 
 def _resized(mask: Tensor, size: torch.Size) -> Tensor:
