@@ -9,12 +9,20 @@ from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 
-# mmcv says BGR of contrast only, but saturation and hue take BGR as well, and the greys are weighted for it.
+
+def _turn_hue(image: np.ndarray, turn: float) -> np.ndarray:
+    """In 8-bit HSV. Not mmcv's, which under NumPy 2 turns in one direction only (2.1.0, OneDL's up to 2.3.1)."""
+    hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL))
+    hue = hue + np.uint8(round(turn * 256) % 256)  # of 8 bits: it wraps round
+    return cv2.cvtColor(cv2.merge([hue, saturation, value]), cv2.COLOR_HSV2BGR_FULL)
+
+
+# mmcv says BGR of contrast only, but saturation takes BGR as well, and the greys are weighted for it.
 _ADJUST = dict(
     brightness=mmcv.adjust_brightness,
     contrast=mmcv.adjust_contrast,
     saturation=mmcv.adjust_color,
-    hue=mmcv.adjust_hue,
+    hue=_turn_hue,
 )
 
 
@@ -22,10 +30,10 @@ _ADJUST = dict(
 class ColorJitter(BaseTransform):
     """Brightness, contrast, saturation and hue by chance, in an order by chance.
 
-    Torchvision's ``ColorJitter`` on BGR images, by mmcv's adjustments: brightness blends with black, contrast with
-    the mean grey, saturation with each pixel's grey; hue turns the colour circle. Greys are ITU-R 601. An adjustment
-    of strength 0 is left out. Hue is computed in 8-bit HSV, as in torchvision on Pillow images, so strong colours may
-    come out up to about 13 of 255 levels off.
+    Torchvision's ``ColorJitter`` on BGR images, by mmcv's adjustments but for the hue: brightness blends with black,
+    contrast with the mean grey, saturation with each pixel's grey; hue turns the colour circle. Greys are ITU-R 601. An
+    adjustment of strength 0 is left out. Hue is computed in 8-bit HSV, as in torchvision on Pillow images, so strong
+    colours may come out up to about 13 of 255 levels off.
 
     Required Keys:
 

@@ -61,7 +61,7 @@ def test_greys_of_the_primaries():
 @pytest.mark.parametrize('turn', [-0.5, -0.1, -0.03, 0.03, 0.1, 0.5])
 def test_hue(turn):
     error = np.abs(jitter(IMAGE, hue=turn) - turn_hue(IMAGE, turn))
-    assert error.max() < 14  # mmcv turns the hue in steps of 1/255, in 8-bit HSV
+    assert error.max() < 14  # turned in steps of 1/256, in 8-bit HSV
     assert error.mean() < 2
     unturned = np.abs(jitter(IMAGE, hue=turn) - turn_hue(IMAGE, -turn)).mean()
     assert unturned > 10 or abs(turn) == 0.5
