@@ -4,6 +4,7 @@ Nothing is loaded from elsewhere and nothing is sent anywhere: no analytics, no 
 history in the browser.
 """
 
+import inspect
 import os
 
 from .inferencer import Query
@@ -204,7 +205,6 @@ def serve(page, host: str, port: int | None) -> str:
         quiet=True,
         prevent_thread_lock=True,
         footer_links=[],
-        run_history=False,
         enable_monitoring=False,
         ssr_mode=False,
         pwa=False,
@@ -213,6 +213,8 @@ def serve(page, host: str, port: int | None) -> str:
         theme=gr.themes.Soft(primary_hue='blue', font=['system-ui', 'sans-serif'], font_mono=['monospace']),
         css=CSS,
     )
+    if 'run_history' in inspect.signature(page.launch).parameters:  # not in all of gradio 6
+        settings['run_history'] = False
     try:
         return page.launch(server_name=host, server_port=port, **settings)[1]
     except OSError as error:

@@ -97,7 +97,7 @@ class FullScaleHead(TextFusionMixin, LightHamHead):
     @property
     def uses_text(self) -> bool:
         """Whether calls need ``text``: all of them with ``text_fusion``, ``loss`` alone with ``loss_contrast``."""
-        return super().uses_text or self.loss_contrast is not None
+        return self.text_fusion is not None or self.loss_contrast is not None  # compilers cannot follow a super()
 
     def _squeeze(self, maps: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Concat, resize and 1x1 convolution in the cheaper order: (B, ham_channels, *size)."""
