@@ -61,7 +61,7 @@ setup(
         # tools/export.py
         'export': ['onnx', 'onnxscript', 'onnxruntime'],
         # tools/webdemo.py
-        'web': ['gradio'],
+        'web': ['gradio>=6'],
         'dev': ['pytest', 'pytest-cov', 'pytest-xdist', 'hypothesis', 'ruff', 'scikit-learn', 'torchmetrics'],
     },
 )

@@ -7,6 +7,7 @@ python tools/test.py CONFIG CHECKPOINT --out DIR [--protocol lvit ris ...] [--ev
 """
 
 import argparse
+import copy
 import hashlib
 import platform
 import sys
@@ -18,6 +19,7 @@ import mmseg
 import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.datasets.transforms import PackSegInputs
@@ -33,7 +35,7 @@ from mmseg_textseg.evaluation.boundaries import load_monai
 from mmseg_textseg.fileio import sha256
 from mmseg_textseg.models.fusing import FusingError, fuse
 from mmseg_textseg.models.layers import match_weights
-from mmseg_textseg.models.text_encoders import TextEncoderError, quantize_text_encoder
+from mmseg_textseg.models.text_encoders import quantize_text_encoder
 
 PACKING = ('PackTextSegInputs', 'PackSegInputs')
 
@@ -103,8 +105,8 @@ class RewriteHook(Hook):
         wrapper, model = None, runner.model
         while hasattr(model, 'module'):
             wrapper, model = model, model.module
-        if self.fused:
-            model = fuse(model)
+        # A copy: other hooks know the model as it was.
+        model = fuse(model) if self.fused else copy.deepcopy(model)
         if self.text_int8:
             quantize_text_encoder(model.text_encoder)
         if wrapper is None:
@@ -192,9 +194,11 @@ def versions(metric: ConfigDict) -> dict[str, str]:
 def main() -> None:
     args = parse_args()
     keep_freed_memory()
-    with plain_errors(EvaluationError, FusingError, ImportError, MedicalImageError, TextEncoderError):
+    with plain_errors(EvaluationError, FusingError, ImportError, MedicalImageError):
         if args.out and Path(args.out).is_file():
             raise ConfigError(f'--out {args.out} is a file: give a folder')
+        if args.text_int8 and get_device() != 'cpu':
+            raise ConfigError('--text-int8 is for a CPU: set CUDA_VISIBLE_DEVICES= to test on it, or leave it out')
         cfg = load_config(args.config, args.cfg_options, checkpoint=args.checkpoint)
         if cfg.get('test_dataloader') is None:
             raise ConfigError(f'{args.config} has no test_dataloader: a pretraining makes no masks to evaluate')
@@ -235,9 +239,9 @@ def main() -> None:
                     partial_text=args.partial_text,
                     tta=args.tta,
                     network_size=any(find(cfg.test_dataloader.dataset, type='EvaluateAtNetworkSize')),
+                    int8_encoder=args.text_int8,  # a key with 'text' in it would be a change of the sentences
                 ),
                 fused=args.fuse,
-                text_int8=args.text_int8,
                 versions=versions(metric),
             )
         runner = Runner.from_cfg(cfg)

@@ -9,11 +9,11 @@ from time import perf_counter
 
 import torch
 from mmseg.models.backbones import MSCAN
+from torch._inductor import config as inductor_config
 
 from ..models.fusing import fuse
 from .group import Group
 from .models import (
-    VARIANTS,
     LSMSLosses,
     Step,
     build_lsms,
@@ -24,6 +24,7 @@ from .models import (
     samples,
     stock_encoder_config,
     token_ids,
+    variants_of,
 )
 
 
@@ -41,9 +42,9 @@ def encoder_groups(
         variants: of ``VARIANTS``.
         backend: of ``torch.compile``.
     """
-    for name in variants:
-        stock = MSCAN(**stock_encoder_config(VARIANTS[name])).eval()
-        whole = build_lsms(VARIANTS[name], text=False).eval()
+    for name, variant in variants_of(variants):
+        stock = MSCAN(**stock_encoder_config(variant)).eval()
+        whole = build_lsms(variant, text=False).eval()
         whole.backbone.load_state_dict(stock.state_dict(), strict=True)
         fused = fuse(whole).backbone
         for size in sizes:
@@ -67,8 +68,8 @@ def groups(
     backend: str = 'inductor',
 ) -> Iterator[Group]:
     """The whole model from images and encoded words to logits. The arguments are those of :func:`encoder_groups`."""
-    for name in variants:
-        model = build_lsms(VARIANTS[name]).eval()
+    for name, variant in variants_of(variants):
+        model = build_lsms(variant).eval()
         fused = fuse(model)
         for size in sizes:
             for batch in batches:
@@ -97,10 +98,11 @@ def step_groups(
 ) -> Iterator[Group]:
     """A step of training beside the same model from stock-style modules, as :func:`models.step_groups`, compiled too.
 
-    What is compiled is the way to the losses, as mmengine's ``compile`` does it; backward follows, AdamW does not.
+    What is compiled is the way to the losses, the model's part of what mmengine's ``compile`` reaches, and so its
+    backward.
     """
-    for name in variants:
-        whole, stock = build_lsms(VARIANTS[name]), build_stock(VARIANTS[name], text=True)
+    for name, variant in variants_of(variants):
+        whole, stock = build_lsms(variant), build_stock(variant, text=True)
         stock.load_ours(whole.state_dict())
         steps = {'stock-style': Step(stock), 'LSMS': Step(LSMSLosses(whole))}
         for size in sizes:
@@ -126,10 +128,18 @@ def _compiled(call: Callable[..., object], backend: str, frozen: bool = False) -
 
     ``torch.compiler.reset`` goes before: else a second size would be compiled for any size, and tell of another program
     than the first. Frozen weights are constants of the program, so that inductor lays them out once and puts what
-    follows a convolution into it.
+    follows a convolution into it. That is a setting of the process (an option of ``torch.compile`` does not reach the
+    part that reads the weights), so it is in force while the program runs.
     """
-    options = dict(freezing=True) if frozen and backend == 'inductor' else None
-    return torch.compile(call, backend=backend, dynamic=False, options=options)
+    program = torch.compile(call, backend=backend, dynamic=False)
+    if not frozen:
+        return program
+
+    def run(*args) -> object:
+        with inductor_config.patch(freezing=True):
+            return program(*args)
+
+    return run
 
 
 def _bfloat16(call: Callable[[], object], device: str) -> Callable[[], object]:

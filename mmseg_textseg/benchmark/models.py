@@ -61,7 +61,12 @@ VARIANTS = {
 }
 
 
-def _variants(names: Sequence[str]) -> Iterator[tuple[str, Variant]]:
+def variants_of(names: Sequence[str]) -> Iterator[tuple[str, Variant]]:
+    """Each with its name.
+
+    Raises:
+        ValueError: a name that is none.
+    """
     for name in names:
         if name not in VARIANTS:
             raise ValueError(f'variant {name!r}: expected one of {", ".join(VARIANTS)}')
@@ -139,7 +144,7 @@ def encoder_groups(
     sizes: Sequence[int] = (480,), batches: Sequence[int] = (1, 4), variants: Sequence[str] = ('tiny', 'base')
 ) -> Iterator[Group]:
     """SVLAEncoder without text beside MSCAN, of the same weights, in evaluation."""
-    for name, variant in _variants(variants):
+    for name, variant in variants_of(variants):
         stock = MSCAN(**stock_encoder_config(variant)).eval()
         turned = MSCAN(**stock_encoder_config(variant)).to(memory_format=torch.channels_last).eval()
         whole = build_lsms(variant, text=False).eval()
@@ -168,7 +173,7 @@ def lsms_groups(
     sizes: Sequence[int] = (480,), batches: Sequence[int] = (1, 4), variants: Sequence[str] = ('tiny', 'base')
 ) -> Iterator[Group]:
     """LSMS, images and sentences to logits at stride 4, beside SegNeXt decoded at that size."""
-    for name, variant in _variants(variants):
+    for name, variant in variants_of(variants):
         ours, stock = build_lsms(variant).eval(), build_stock(variant, text=False).eval()
         stock.load_ours(ours.state_dict())
         turned = copy.deepcopy(stock).to(memory_format=torch.channels_last)
@@ -257,7 +262,7 @@ def step_groups(
     sizes: Sequence[int] = (256, 480), batches: Sequence[int] = (2,), variants: Sequence[str] = ('tiny', 'base')
 ) -> Iterator[Group]:
     """A training step of LSMS beside the same model from stock-style modules, without and with BERT."""
-    for name, variant in _variants(variants):
+    for name, variant in variants_of(variants):
         whole, stock = build_lsms(variant), build_stock(variant, text=True)
         stock.load_ours(whole.state_dict())
         ours = LSMSLosses(whole)

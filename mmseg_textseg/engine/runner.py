@@ -205,9 +205,9 @@ class TextSegRunner(Runner):
         self.register_hook(self._interruption)
         self.register_hook(self._kept)
 
-    def register_custom_hooks(self, hooks: list | None) -> None:
+    def register_hooks(self, default_hooks: dict | None = None, custom_hooks: list | None = None) -> None:
         """mmengine's; early stopping counts a validation before its checkpoint is saved, or it would be forgotten."""
-        super().register_custom_hooks(hooks)
+        super().register_hooks(default_hooks, custom_hooks)
         for hook in [hook for hook in self._hooks if isinstance(hook, EarlyStoppingHook)]:
             self._hooks.remove(hook)
             self.register_hook(hook, 'LOW')

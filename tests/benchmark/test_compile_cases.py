@@ -1,5 +1,7 @@
 """The case of compiling: its contenders do one job."""
 
+import shutil
+
 import pytest
 import torch
 from mmengine.registry import DefaultScope
@@ -50,3 +52,19 @@ def test_compiled_steps_train_the_model_that_the_eager_ones_train():
         before = next(compiled.model.parameters()).detach().clone()
         assert 0 < group.contenders[f'{kind}, compiled']() < 100
         assert not torch.equal(before, next(compiled.model.parameters()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which('g++') is None, reason='inductor needs a compiler')
+def test_frozen_programs_have_the_weights_in_them():
+    """So a change of the weights comes too late."""
+    x, layer = torch.ones(2, 3), torch.nn.Linear(3, 4).eval()
+    plain, frozen = (case._compiled(layer, 'inductor', frozen=frozen) for frozen in (False, True))
+    with torch.no_grad():
+        expected = layer(x)
+        for program in (plain, frozen):
+            torch.testing.assert_close(program(x), expected)
+        layer.weight.zero_()
+        layer.bias.zero_()
+        torch.testing.assert_close(plain(x), torch.zeros(2, 4))
+        torch.testing.assert_close(frozen(x), expected)

@@ -48,6 +48,33 @@ class SmallModel(BaseModel):
         return dict(loss=self.layers(inputs * scale).square().mean())
 
 
+class Memory(nn.Module):
+    """The sums of the last three batches."""
+
+    def __init__(self):
+        super().__init__()
+        self.sums = []
+
+    def resume_state(self):
+        return list(self.sums)
+
+    def resume_from(self, state):
+        self.sums = state
+
+
+@MODELS.register_module(force=True)
+class RememberingModel(SmallModel):
+    def __init__(self, bad_at=()):
+        super().__init__(bad_at)
+        self.memory = Memory()
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        if mode == 'loss':
+            batch = torch.stack(inputs) if isinstance(inputs, list) else inputs
+            self.memory.sums = [*self.memory.sums, batch.sum()][-3:]
+        return super().forward(inputs, data_samples, mode)
+
+
 class Stop(Exception):
     """What ends a training that nobody prepared for it."""
 

@@ -3,10 +3,10 @@
 import pytest
 import torch
 from mmengine.hooks import EarlyStoppingHook
-from mmseg.registry import METRICS, MODELS
-from small_training import VALIDATION, At, Count, SmallModel, Stop, runner_of
-from torch import nn
+from mmseg.registry import METRICS
+from small_training import VALIDATION, At, Count, Stop, runner_of
 
+from mmseg_textseg.engine.kept_states import KEY
 from mmseg_textseg.models.lvit import LVLoss
 
 SCORES = [1, 2, 2, 2, 2, 2, 2, 2]  # the third in a row without a better one is that of epoch 5
@@ -22,73 +22,77 @@ class Scores(Count):
         return dict(score=SCORES[Scores.epochs - 1])
 
 
-class Memory(nn.Module):
-    """The sums of the last three batches."""
-
-    def __init__(self):
-        super().__init__()
-        self.sums = []
-
-    def resume_state(self):
-        return list(self.sums)
-
-    def resume_from(self, state):
-        self.sums = state
+EARLY = dict(type='EarlyStoppingHook', monitor='score', rule='greater', patience=3, min_delta=0.1)
 
 
-@MODELS.register_module(force=True)
-class RememberingModel(SmallModel):
-    def __init__(self):
-        super().__init__()
-        self.memory = Memory()
-
-    def forward(self, inputs, data_samples=None, mode='tensor'):
-        if mode == 'loss':
-            batch = torch.stack(inputs) if isinstance(inputs, list) else inputs
-            self.memory.sums = [*self.memory.sums, batch.sum()][-3:]
-        return super().forward(inputs, data_samples, mode)
-
-
-def early_stopping_runner(folder, best, resume=False):
-    """Epochs of five iterations; early stopping after three validations without a better one."""
-    hook = dict(type='EarlyStoppingHook', monitor='score', rule='greater', patience=3)
-    checkpoint = dict(type='CheckpointHook', by_epoch=True, interval=1, save_best='score' if best else None)
+def early_stopping_runner(folder, best=True, by_epoch=True, resume=False, hooks=(EARLY,), default=False, **other):
+    """A validation every five iterations; early stopping after three without a better one."""
+    length = dict(max_epochs=8, val_interval=1) if by_epoch else dict(max_iters=40, val_interval=5)
+    checkpoint = dict(type='CheckpointHook', by_epoch=by_epoch, interval=1 if by_epoch else 5)
+    checkpoint.update(save_best='score' if best else None, rule='greater' if best else None)
+    more = {f'early{i}': hook for i, hook in enumerate(hooks)} if default else {}
     runner = runner_of(
         folder,
-        by_epoch=True,
+        by_epoch=by_epoch,
         resume=resume,
-        custom_hooks=[hook],
-        train_cfg=dict(by_epoch=True, max_epochs=8, val_interval=1),
-        default_hooks=dict(checkpoint=dict(checkpoint, rule='greater' if best else None)),
+        custom_hooks=None if default else list(hooks),
+        train_cfg=dict(by_epoch=by_epoch, **length),
+        default_hooks=dict(checkpoint=checkpoint, **more),
         **{**VALIDATION, 'val_evaluator': dict(type='Scores')},
+        **other,
     )
 
     class Epochs(At):
         def before_val(self, runner):
-            Scores.epochs = runner.epoch
+            Scores.epochs = runner.epoch if by_epoch else runner.iter // 5
 
     runner.register_hook(Epochs(0, None))
     return runner
 
 
-@pytest.mark.parametrize('at', [7, 13, 22])  # in epochs 2, 3 and 5
-@pytest.mark.parametrize('best', [False, True])
-def test_early_stopping_counts_on(tmp_path, at, best):
-    def stop(_):
-        raise Stop
+def stop(_):
+    raise Stop
 
-    whole = early_stopping_runner(tmp_path / 'whole', best)
+
+@pytest.mark.parametrize('at', [7, 13, 22])  # before the second, third and fifth validation
+@pytest.mark.parametrize('best', [False, True])
+@pytest.mark.parametrize(('by_epoch', 'default'), [(True, False), (True, True), (False, False)])
+def test_early_stopping_counts_on(tmp_path, at, best, by_epoch, default):
+    options = dict(best=best, by_epoch=by_epoch, default=default)
+    whole = early_stopping_runner(tmp_path / 'whole', **options)
     whole.train()
-    assert whole.epoch == 5
-    runner = early_stopping_runner(tmp_path / 'cut', best)
+    assert whole.iter == 25
+    runner = early_stopping_runner(tmp_path / 'cut', **options)
     runner.register_hook(At(at, stop))
     with pytest.raises(Stop):
         runner.train()
-    runner = early_stopping_runner(tmp_path / 'cut', best, resume=True)
+    runner = early_stopping_runner(tmp_path / 'cut', **options, resume=True)
     runner.train()
-    assert runner.epoch == 5
+    assert runner.iter == 25
     (hook,) = (hook for hook in runner.hooks if isinstance(hook, EarlyStoppingHook))
     assert (hook.wait_count, hook.best_score) == (3, 2)
+
+
+def test_early_stopping_takes_its_own_count(tmp_path):
+    """Not that of a hook with another aim, wherever it stands; and one that is at its end trains no more."""
+    runner = early_stopping_runner(tmp_path)
+    runner.register_hook(At(13, stop))
+    with pytest.raises(Stop):
+        runner.train()
+    other = {**EARLY, 'monitor': 'loss', 'rule': 'less', 'strict': False}
+    runner = early_stopping_runner(tmp_path, resume=True, hooks=(other, {**EARLY, 'stopping_threshold': 1.5}))
+    runner.train()
+    found = [hook.best_score for hook in runner.hooks if isinstance(hook, EarlyStoppingHook)]
+    assert found == [float('inf'), 2]
+    assert runner.iter == 10
+
+
+def test_the_best_checkpoint_has_no_memory(tmp_path):
+    runner = early_stopping_runner(tmp_path)
+    runner.train()
+    best, last = (torch.load(next(tmp_path.glob(name)), weights_only=False) for name in ('best*', 'epoch_5.pth'))
+    assert KEY in last
+    assert KEY not in best
 
 
 def test_a_module_remembers(tmp_path):

@@ -11,6 +11,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from small_training import At, Stop, assert_equal, runner_of, state
+from test_kept_states import early_stopping_runner, stop
 
 from mmseg_textseg.engine.interruption import TrainingStopped
 
@@ -23,6 +24,7 @@ SETTINGS = dict(
     length=3,
     interval=1,
     by_epoch=True,
+    model=dict(type='RememberingModel'),
     launcher='pytorch',
     cfg=dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', device_ids=None)),
     items=20,
@@ -49,7 +51,7 @@ def in_two(folder: Path, job) -> list[dict]:
 
 def trained(runner) -> dict:
     runner.train()
-    return state(runner)
+    return dict(state(runner), sums=torch.stack(runner.model.module.memory.sums))
 
 
 def untouched(rank: int, folder: Path) -> dict:
@@ -57,6 +59,7 @@ def untouched(rank: int, folder: Path) -> dict:
 
 
 def gone_on_with(rank: int, folder: Path) -> dict:
+    """Each with what it remembers itself."""
     return trained(runner_of(folder, **SETTINGS, resume=True))
 
 
@@ -84,8 +87,8 @@ def broken_off(rank: int, folder: Path) -> dict:
 def passing_over(rank: int, folder: Path) -> dict:
     """The loss of the second process alone is no number in its third iteration."""
     hooks = dict(non_finite=dict(type='NonFiniteLossHook', action='skip'))
-    model = dict(type='SmallModel', bad_at=(3,) if rank else ())
-    return trained(runner_of(folder, **SETTINGS, model=model, default_hooks=hooks))
+    model = dict(type='RememberingModel', bad_at=(3,) if rank else ())
+    return trained(runner_of(folder, **{**SETTINGS, 'model': model}, default_hooks=hooks))
 
 
 @pytest.fixture(scope='module')
@@ -118,3 +121,20 @@ def test_both_pass_over_a_loss_of_one_that_is_no_number(tmp_path, whole):
         'iter_3_rank_0.pth',
         'iter_3_rank_1.pth',
     }
+
+
+def early_stopped(rank: int, folder: Path) -> dict:
+    more = dict(model_wrapper_cfg=SETTINGS['cfg']['model_wrapper_cfg'])
+    runner = early_stopping_runner(folder, resume=True, launcher='pytorch', cfg=more, items=20)
+    runner.train()
+    return dict(iterations=runner.iter)
+
+
+def test_more_processes_go_on_with_one_count(tmp_path):
+    """If one counted by itself it would end before the other, which would wait for it."""
+    runner = early_stopping_runner(tmp_path, items=20)
+    runner.register_hook(At(38, stop))
+    with pytest.raises(Stop):
+        runner.train()
+    first, second = in_two(tmp_path, early_stopped)
+    assert first == second

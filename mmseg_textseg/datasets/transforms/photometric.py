@@ -11,7 +11,7 @@ from mmseg.registry import TRANSFORMS
 
 
 def _turn_hue(image: np.ndarray, turn: float) -> np.ndarray:
-    """In 8-bit HSV. Not mmcv's, which under NumPy 2 turns in one direction only (2.1.0, OneDL's up to 2.3.1)."""
+    """In 8-bit HSV. Not mmcv's, which under NumPy 2 turns in one direction only (2.1.0, OneDL's up to 2.3.3)."""
     hue, saturation, value = cv2.split(cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL))
     hue = hue + np.uint8(round(turn * 256) % 256)  # of 8 bits: it wraps round
     return cv2.cvtColor(cv2.merge([hue, saturation, value]), cv2.COLOR_HSV2BGR_FULL)

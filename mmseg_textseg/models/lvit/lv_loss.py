@@ -86,7 +86,7 @@ class LVLoss(nn.Module):
 
     def resume_state(self) -> list[tuple[Tensor, Tensor]]:
         """The bank, for a checkpoint."""
-        return [(text.cpu(), mask.cpu()) for text, mask in self.bank]
+        return list(self.bank)
 
     def resume_from(self, state: list[tuple[Tensor, Tensor]]) -> None:
         """Take the bank of the training that is gone on with."""
