@@ -14,7 +14,7 @@ nox.options.default_venv_backend = 'venv'
 
 EXTRAS = 'data,eval,export,web,dev'
 LOWEST = (
-    'torch==2.4.0',
+    'torch==2.8.0',
     'transformers==4.41.0',
     'onedl-mmengine==0.10.8',
     'onedl-mmcv==2.3.1',

@@ -26,7 +26,7 @@ setup(
     packages=find_packages(include=['mmseg_textseg*']),
     package_data={'mmseg_textseg.datasets.expressions': ['templates/*.yaml']},
     install_requires=[
-        'torch>=2.4',
+        'torch>=2.8',
         'transformers>=4.41',
         'tokenizers',
         'safetensors',
