@@ -4,7 +4,8 @@
 #   python tools/test.py configs/lavt/lavt-t_busi_160x160.py CHECKPOINT --out DIR [--shuffle-text]
 # The text encoder is MiniLM in a local folder: --cfg-options model.text_encoder.pretrained=DIR; without it
 # model.text_encoder.pretrained=scratch. Layout of the data: docs/datasets.md.
-# Not run to the end here.
+# Not run to its end here; after 606 iterations (10 minutes on one thread) on test: Dice 71.42, IoU 61.14
+# (docs/results.md).
 _base_ = [
     '../_base_/models/lavt.py',
     '../_base_/datasets/busi_160x160.py',

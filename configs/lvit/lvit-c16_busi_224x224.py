@@ -2,7 +2,9 @@
 #   python tools/train.py configs/lvit/lvit-c16_busi_224x224.py
 #   python tools/test.py configs/lvit/lvit-c16_busi_224x224.py CHECKPOINT --out DIR
 # --cfg-options model.text_encoder.pretrained=DIR is a folder with a BERT, such as MiniLM. Epochs, rate and augmentation
-# are those of configs/mptpn/mptpn-c16_busi_224x224.py, the peer that it is compared with. Not run.
+# are those of configs/mptpn/mptpn-c16_busi_224x224.py, the peer that it is compared with.
+# Not run to its end here; after 429 iterations (10 minutes on one thread) on test: Dice 62.30, IoU 51.77
+# (docs/results.md).
 _base_ = [
     '../_base_/models/lvit.py',
     '../_base_/datasets/busi_160x160.py',

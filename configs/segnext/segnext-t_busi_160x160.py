@@ -2,7 +2,8 @@
 # configs/lsms/lsms-t_busi_160x160.py, whose encoder has the same widths and depths.
 #   python tools/train.py configs/segnext/segnext-t_busi_160x160.py
 #   python tools/test.py configs/segnext/segnext-t_busi_160x160.py CHECKPOINT --out DIR
-# From random weights, with losses and schedule of configs/unet/unet-c16_busi_160x160.py. Not run to its end.
+# From random weights, with losses and schedule of configs/unet/unet-c16_busi_160x160.py. Not run to its
+# end; after 565 iterations (10 minutes on one thread) on test: Dice 55.13, IoU 45.31 (docs/results.md).
 _base_ = [
     '../_base_/models/segnext.py',
     '../_base_/datasets/busi_160x160.py',
