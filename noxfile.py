@@ -10,7 +10,7 @@ Arguments after -- go to pytest: pipx run nox -s tests-3.13 -- tests/datasets
 import nox
 
 nox.options.sessions = ['tests']
-nox.options.default_venv_backend = 'venv'
+nox.options.default_venv_backend = 'uv|venv'  # uv installs in a minute what pip takes ten for
 
 EXTRAS = 'data,eval,export,web,dev'
 LOWEST = (

@@ -51,7 +51,8 @@ def growth(series: Sequence[Series]) -> bytes:
         panels.setdefault((one.family, one.axis, tuple(one.others.items())), []).append(one)
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.5 * columns, 3.4 * lines), layout='constrained')
+    most = max(len(those) for those in panels.values())
+    figure = Figure(figsize=(4.5 * columns, (3.4 + 0.17 * most) * lines), layout='constrained')
     for number, ((family, axis, others), those) in enumerate(panels.items(), 1):
         axes = figure.add_subplot(lines, columns, number)
         for one in those:
@@ -64,7 +65,8 @@ def growth(series: Sequence[Series]) -> bytes:
         axes.set_xticks([], minor=True)
         at = ', '.join(f'{key} {value:g}' for key, value in others)
         axes.set_title(f'{family}{f", {at}" if at else ""}', fontsize=9)
-        axes.legend(fontsize=7, title='exponent', title_fontsize=7)
+        # Below: curves that grow fill any corner.
+        axes.legend(fontsize=7, title='exponent', title_fontsize=7, loc='upper center', bbox_to_anchor=(0.5, -0.28))
         _tidy(axes)
     return _png(figure)
 
@@ -77,5 +79,5 @@ def _tidy(axes) -> None:
 
 def _png(figure: Figure) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, format='png', dpi=130)
+    figure.savefig(file, format='png', dpi=110, bbox_inches='tight')
     return file.getvalue()
