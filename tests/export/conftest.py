@@ -250,8 +250,8 @@ def exported(make, build, tmp_path_factory) -> Callable[[str], Exported]:
     @cache
     def exported(name: str) -> Exported:
         free = name == 'lsms'
-        # Their random weights are sensitive to rounding: with some releases of torch 1.2e-4.
-        about = export(make(name).cfg, make(name).checkpoint, folder / name, dynamic_size=free, tolerance=3e-4)
+        # Their random weights are sensitive to rounding: with some releases of torch 3.1e-4.
+        about = export(make(name).cfg, make(name).checkpoint, folder / name, dynamic_size=free, tolerance=1e-3)
         model, signature, _ = build(name, dynamic_size=free)
         return Exported(model, signature, folder / name, about, make(name))
 

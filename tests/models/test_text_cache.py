@@ -123,6 +123,23 @@ def test_changed_weights_are_noticed(frozen, change, tmp_path):
     assert_right(encoder, A, C)
 
 
+def test_buffers_written_anew_with_what_was_there_are_no_change(frozen):
+    """As DDP does at each step; with something else in them they are."""
+    encoder = frozen()
+    encoder.register_buffer('shift', torch.zeros(()))
+    encoder.register_forward_hook(lambda module, _, text: text._replace(tokens=text.tokens + module.shift))
+    calls = encoded(encoder)
+    for _ in range(3):
+        for buffer in encoder.buffers():
+            buffer.copy_(buffer.clone())
+        before = encode(encoder, A, C)
+    assert calls == [2]
+    encoder.shift.fill_(1)
+    after = encode(encoder, A, C)
+    assert calls == [2, 2]
+    assert ((after.tokens - before.tokens)[after.mask] - 1).abs().max() < 1e-5
+
+
 def test_fresh_tensors_in_the_place_of_fresh_ones_are_noticed(frozen):
     """Nothing was ever written into either: only where they are tells them apart."""
     encoder, kept = frozen(), []

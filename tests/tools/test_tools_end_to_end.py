@@ -178,7 +178,7 @@ def test_test_writes_summary_table_and_masks(used):
     assert summary['checkpoint'] == dict(path=str(used.checkpoint), sha256=digest)
     assert summary['config']['path'] == str(used.config)
     assert re.fullmatch('[0-9a-f]{64}', summary['config']['sha256'])
-    usual = dict(shuffled_text=False, partial_text=None, tta=False, network_size=False)
+    usual = dict(shuffled_text=False, partial_text=None, tta=False, network_size=False, int8_encoder=False)
     assert summary['conditions'] == usual
     assert summary['versions'] == {
         'python': platform.python_version(),

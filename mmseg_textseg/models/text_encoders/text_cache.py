@@ -36,6 +36,7 @@ class TextCache:
         self._known: OrderedDict[bytes, Tensor] = OrderedDict()  # (T, C) each, without padding
         self._bytes = 0
         self._stamp: tuple = ()
+        self._buffers: list[Tensor] = []
         self._files: FeatureFiles | None = None
 
     def __getstate__(self) -> dict:
@@ -86,11 +87,18 @@ class TextCache:
         stamp = _stamp(encoder)
         if stamp == self._stamp:
             return
+        buffers = list(encoder.buffers())
+        # DDP writes buffers anew at each step, mostly with what was there.
+        same = len(buffers) == len(self._buffers) and all(map(torch.equal, buffers, self._buffers))
+        if same and stamp[:2] == self._stamp[:2]:
+            self._stamp = stamp
+            return
         self.write()
         self.clear()
         if self.folder is not None:
             self._files = FeatureFiles(self.folder, encoder.identity())
         self._stamp = stamp
+        self._buffers = [buffer.clone() for buffer in buffers]
 
     def _find(self, sentence: bytes) -> Tensor | None:
         if sentence in self._known or self._files is None:
@@ -120,10 +128,12 @@ class TextCache:
 
 
 def _stamp(encoder: nn.Module) -> tuple:
-    """What changes when features would: of each weight, address and version; and the precision of products."""
-    tensors = (*encoder.parameters(), *encoder.buffers())
-    versions = tuple((t.data_ptr(), t.dtype, 0 if t.is_inference() else t._version) for t in tensors)
-    return matmul_precision(), versions
+    """What changes when features would: the precision of products; of each weight and buffer, address and version."""
+    weights, buffers = (
+        tuple((t.data_ptr(), t.dtype, 0 if t.is_inference() else t._version) for t in tensors)
+        for tensors in (encoder.parameters(), encoder.buffers())
+    )
+    return matmul_precision(), weights, buffers
 
 
 def matmul_precision() -> str:
