@@ -61,7 +61,8 @@ class MaskGraph(nn.Module):
         self.model = model.eval().requires_grad_(False)
         prep = model.data_preprocessor
         # Loaders give BGR; a preprocessor that swaps makes it RGB, which is what comes in here.
-        self.takes_rgb = bool(prep._channel_conversion)
+        # OpenMMLab's stack has the name without the underscore.
+        self.takes_rgb = any(getattr(prep, name, False) for name in ('_channel_conversion', 'channel_conversion'))
         self.normalises = bool(prep._enable_normalize)
         self.pad_value = prep.pad_val
         self.padding = _padding(prep, signature)

@@ -1,5 +1,7 @@
 """TextSegVisualizer: what it draws of a sample, and that every vis backend gets the picture."""
 
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 import pytest
@@ -112,7 +114,8 @@ def test_the_stock_hook_draws_with_it(visualizer, image, tmp_path):
     cv2.imwrite(str(tmp_path / 'a.png'), image[..., ::-1])
     drawn = sample()
     drawn.set_metainfo(dict(img_path=str(tmp_path / 'a.png')))
-    HOOKS.build(dict(type='SegVisualizationHook', draw=True)).after_test_iter(None, 0, None, [drawn])
+    hook = HOOKS.build(dict(type='SegVisualizationHook', draw=True, interval=1))
+    hook.after_test_iter(SimpleNamespace(iter=0), 0, None, [drawn])
     ((name, picture, _),) = visualizer.get_backend('RememberVisBackend').pictures
     assert name == 'test_a.png'
     assert np.array_equal(picture, visualizer.draw(image, drawn))
