@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,31 +26,6 @@ class TrainingStopped(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(EXIT_CODE)
-
-
-class WorkerInit:
-    """What a worker of a DataLoader begins with: its first SIGTERM is let pass, the second ends it.
-
-    The first is the whole group's, and the training goes on to the end of its iteration. A worker that it ended might
-    hold a lock that the training needs to stop the others, and would wait for at its exit, for ever.
-
-    Args:
-        first: the DataLoader's own ``worker_init_fn``.
-    """
-
-    def __init__(self, first: Callable[[int], None] | None) -> None:
-        self.first = first
-        self.came = 0
-
-    def __call__(self, worker: int) -> None:
-        signal.signal(signal.SIGTERM, self._note)
-        if self.first is not None:
-            self.first(worker)
-
-    def _note(self, number: int, frame) -> None:
-        self.came += 1
-        if self.came > 1:
-            os._exit(EXIT_CODE)
 
 
 class InterruptionHook(Hook):

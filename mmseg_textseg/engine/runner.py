@@ -15,7 +15,7 @@ from mmseg.registry import HOOKS, LOOPS, RUNNERS
 
 from ..datasets.seeded import NumberedSampler
 from .checkpoints import find_whole_checkpoint, whole_checkpoint
-from .interruption import InterruptionHook, WorkerInit
+from .interruption import InterruptionHook
 from .kept_states import KeptStates
 from .non_finite import check_weights
 
@@ -231,8 +231,6 @@ class TextSegRunner(Runner):
     def build_dataloader(dataloader, seed=None, diff_rank_seed=False):
         """With a generator of its own: to begin a pass takes nothing from the one that the model draws from."""
         loader = Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
-        if not isinstance(loader.worker_init_fn, WorkerInit):
-            loader.worker_init_fn = WorkerInit(loader.worker_init_fn)
         if loader.generator is None:
             loader.generator = torch.Generator().manual_seed(seed or 0)
         return loader

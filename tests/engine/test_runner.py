@@ -120,23 +120,6 @@ def test_sigterm_to_the_workers_too(whole, tmp_path, by_epoch):
     assert_equal(state(runner), expected)
 
 
-def test_a_worker_passes_over_the_first_sigterm_alone(tmp_path):
-    """So that none dies with a lock that its training needs at the exit."""
-    runner = runner_of(tmp_path, workers=2)
-    batches = iter(runner.build_dataloader(runner._train_dataloader))
-    next(batches)
-    workers = multiprocessing.active_children()
-    assert len(workers) == 2
-    for worker in workers:
-        os.kill(worker.pid, signal.SIGTERM)
-    for _ in range(4):
-        next(batches)
-    for worker in workers:
-        os.kill(worker.pid, signal.SIGTERM)
-        worker.join(20)
-        assert worker.exitcode == 128 + signal.SIGTERM
-
-
 def test_sigterm_in_the_last_iteration_changes_nothing(whole, tmp_path):
     expected = state(whole(length=4))
     runner = runner_of(tmp_path / 'run', length=4, custom_hooks=[At(4, sigterm)])
