@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -109,6 +110,7 @@ def test_sigterm_to_the_workers_too(whole, tmp_path, by_epoch):
     expected = state(whole(**settings))
 
     def group(runner):
+        time.sleep(1)  # for data: one that is ended with a lock keeps this process from ending (docs/reliability.md)
         for worker in multiprocessing.active_children():
             os.kill(worker.pid, signal.SIGTERM)
         os.kill(os.getpid(), signal.SIGTERM)
