@@ -132,14 +132,14 @@ def _compiled(call: Callable[..., object], backend: str, frozen: bool = False) -
     follows a convolution into it. That is a setting of the process (an option of ``torch.compile`` does not reach the
     part that reads the weights), so it is in force while the program runs.
     """
+    if not frozen:
+        return torch.compile(call, backend=backend, dynamic=False)
     compiler = lookup_backend(backend)
 
     def apart(graph: torch.fx.GraphModule, inputs: list) -> Callable[..., object]:
         # A compiler of its own: programs of one compiler take one another's place.
         return compiler(graph, inputs)
 
-    if not frozen:
-        return torch.compile(call, backend=backend, dynamic=False)
     program = torch.compile(call, backend=apart, dynamic=False)
 
     def run(*args) -> object:

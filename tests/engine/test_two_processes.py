@@ -74,9 +74,6 @@ def terminated(rank: int, folder: Path) -> dict:
 
 
 def broken_off(rank: int, folder: Path) -> dict:
-    def stop(_):
-        raise Stop
-
     runner = runner_of(folder, **SETTINGS)
     runner.register_hook(At(8, stop))
     with pytest.raises(Stop):
