@@ -1,8 +1,10 @@
 """SIGTERM during a training: the iteration is finished, a checkpoint saved, and the process ends."""
 
+import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -26,6 +28,39 @@ class TrainingStopped(SystemExit):
 
     def __init__(self) -> None:
         super().__init__(EXIT_CODE)
+
+
+class WorkerInit:
+    """What a worker of a DataLoader begins with: of all senders of SIGTERM it obeys only the process that reads it.
+
+    A SIGTERM to the whole group lets that process finish its iteration, for which it needs its workers; and one that
+    died might hold a lock that the process takes when it stops them, and would wait for, for ever. It ends them itself,
+    and they end by themselves when it is gone (both are torch's and multiprocessing's doing).
+
+    Where the system does not tell a signal's sender (macOS, Windows) nothing is changed.
+
+    Args:
+        first: the DataLoader's own ``worker_init_fn``.
+    """
+
+    def __init__(self, first: Callable[[int], None] | None) -> None:
+        self.first = first
+
+    def __call__(self, worker: int) -> None:
+        if hasattr(signal, 'sigwaitinfo'):
+            # Blocked, it waits until it is asked for; threads that come later inherit that.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+            threading.Thread(target=_obey_the_reader, name='sigterm', daemon=True).start()
+        if self.first is not None:
+            self.first(worker)
+
+
+def _obey_the_reader() -> None:
+    # Not os.getppid(): with the start method forkserver that is the server.
+    reader = multiprocessing.parent_process().pid
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != reader:
+        pass
+    os._exit(0)  # as torch's own handler does
 
 
 class InterruptionHook(Hook):

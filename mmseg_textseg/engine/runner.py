@@ -15,7 +15,7 @@ from mmseg.registry import HOOKS, LOOPS, RUNNERS
 
 from ..datasets.seeded import NumberedSampler
 from .checkpoints import find_whole_checkpoint, whole_checkpoint
-from .interruption import InterruptionHook
+from .interruption import InterruptionHook, WorkerInit
 from .kept_states import KeptStates
 from .non_finite import check_weights
 
@@ -229,8 +229,13 @@ class TextSegRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader, seed=None, diff_rank_seed=False):
-        """With a generator of its own: to begin a pass takes nothing from the one that the model draws from."""
+        """With a generator of its own: to begin a pass takes nothing from the one that the model draws from.
+
+        Its workers obey this process alone (:class:`~.interruption.WorkerInit`).
+        """
         loader = Runner.build_dataloader(dataloader, seed=seed, diff_rank_seed=diff_rank_seed)
+        if not isinstance(loader.worker_init_fn, WorkerInit):
+            loader.worker_init_fn = WorkerInit(loader.worker_init_fn)
         if loader.generator is None:
             loader.generator = torch.Generator().manual_seed(seed or 0)
         return loader

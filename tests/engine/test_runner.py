@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
 import time
 
 import numpy as np
@@ -103,20 +104,76 @@ def test_another_length_of_epochs_is_no_place_in_one(tmp_path):
     assert len(runner.model.seen) == 4, 'two epochs were left'
 
 
+def sigterm_from_another(processes):
+    """As a scheduler sends it."""
+    subprocess.run(['kill', '-TERM', *(str(process.pid) for process in processes)], check=True)
+
+
+@pytest.fixture
+def workers_of(tmp_path):
+    """Function: an iterator over batches, and its two workers, which have all begun; they are ended afterwards."""
+    workers = []
+
+    def start(**settings):
+        runner = runner_of(tmp_path, workers=2)
+        before = multiprocessing.active_children()
+        batches = iter(runner.build_dataloader(runner._train_dataloader | settings))
+        for _ in range(2):  # one of each worker
+            next(batches)
+        workers.extend(child for child in multiprocessing.active_children() if child not in before)
+        assert len(workers) == 2
+        return batches, workers
+
+    yield start
+    for worker in workers:
+        worker.kill()
+
+
+@pytest.mark.skipif(not hasattr(signal, 'sigwaitinfo'), reason='the system does not tell who sent a signal')
+def test_workers_obey_nobody_but_their_process(workers_of):
+    batches, workers = workers_of(multiprocessing_context='fork')
+    sigterm_from_another(workers)
+    for _ in range(10):
+        next(batches)
+    assert all(worker.is_alive() for worker in workers)
+
+
+@pytest.mark.parametrize('start', ['fork', pytest.param('forkserver', marks=pytest.mark.slow)])
+def test_workers_obey_their_process(workers_of, start):
+    batches, (worker, other) = workers_of(multiprocessing_context=start)
+    worker.terminate()
+    with pytest.raises(RuntimeError, match='worker'):
+        list(batches)  # which has no end
+    assert not worker.is_alive()
+    assert other.is_alive()
+
+
 @pytest.mark.parametrize('by_epoch', [False, True])
-def test_sigterm_to_the_workers_too(whole, tmp_path, by_epoch):
-    """As a scheduler sends it, to the whole group."""
+@pytest.mark.parametrize('told', [True, False], ids=['sender known', 'sender unknown'])
+def test_sigterm_to_the_whole_group(whole, tmp_path, by_epoch, told, monkeypatch):
+    """Where the system does not tell who sent it the workers end too."""
+    if not told:
+        monkeypatch.delattr(signal, 'sigwaitinfo', raising=False)
     settings = dict(length=4, by_epoch=by_epoch)
     expected = state(whole(**settings))
 
+    before = multiprocessing.active_children()
+    workers = []
+
     def group(runner):
-        time.sleep(1)  # for data: one that is ended with a lock keeps this process from ending (docs/reliability.md)
-        for worker in multiprocessing.active_children():
-            os.kill(worker.pid, signal.SIGTERM)
+        if not told:
+            time.sleep(1)  # until they are idle: one that ends with a lock keeps this process from ending
+        workers.extend(child for child in multiprocessing.active_children() if child not in before)
+        sigterm_from_another(workers)
         os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(TrainingStopped):
         runner_of(tmp_path / 'run', **settings, workers=2, custom_hooks=[At(2, group)]).train()
+    assert len(workers) == 2
+    for worker in workers:
+        worker.terminate()  # as at a process's end
+        worker.join(20)
+        assert worker.exitcode == (0 if told else -signal.SIGTERM)
     runner = runner_of(tmp_path / 'run', **settings, resume=True)
     runner.train()
     assert_equal(state(runner), expected)
