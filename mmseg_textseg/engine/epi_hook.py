@@ -18,7 +18,6 @@ from ..models.mixing import untouched
 
 # A fixed Resize is the same at every visit.
 _MOVES = (*(part for part in MOVING if part not in ('pad', 'rescale', 'resize')), 'randomresize', 'rightangle')
-_KEY = 'epi_pseudo_labels'
 # Of a probability in 16 bits. In half precision a hundredth of a difference near 0.5 would often round to nothing.
 _STEPS = 65535
 
@@ -34,9 +33,8 @@ class EPIHook(Hook):
     ``labelled=False`` in its metainfo from then on, which ``LViTHead(loss_lv=...)`` reads. Works with any
     ``EncoderDecoder`` of one foreground class.
 
-    The probabilities are kept in 16 bits (100 KB an item of 224 x 224) and saved with checkpoints, so that a
-    run that is resumed goes on with them. In distributed training each process has its own, of the items that it met;
-    the first one's are saved.
+    The probabilities are kept in 16 bits (100 KB an item of 224 x 224). In distributed training each process has its
+    own, of the items that it met. :class:`TextSegRunner` saves them with checkpoints, and goes on with them.
 
     Args:
         beta: 0.99 in the paper.
@@ -114,16 +112,13 @@ class EPIHook(Hook):
         self.probabilities[name] = (prob * _STEPS).round().to(torch.uint16)
         return prob
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Add the probabilities."""
-        checkpoint[_KEY] = self.probabilities
+    def resume_state(self) -> dict[str, Tensor]:
+        """The probabilities."""
+        return self.probabilities
 
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Take the probabilities of the run that is resumed; other weights to start from have nothing to do with it."""
-        if not runner._resume:
-            return
-        # The Runner loads to the accelerator.
-        self.probabilities = {name: value.cpu() for name, value in checkpoint.get(_KEY, {}).items()}
+    def resume_from(self, state: dict[str, Tensor]) -> None:
+        """Take the probabilities of the run that is resumed, from whatever device."""
+        self.probabilities = {name: value.cpu() for name, value in state.items()}
 
 
 def foreground_probability(model: EncoderDecoder, inputs: list[Tensor], samples: SampleList) -> list[Tensor]:

@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from ..fileio import whole_file
 from .checkpoints import LAST
+from .kept_states import all_gradients_used
 
 NAME = 'interrupted.pth'
 # What a shell reports of a process that SIGTERM ended, by which schedulers know it.
@@ -67,7 +68,7 @@ class InterruptionHook(Hook):
     """Saves ``interrupted.pth`` after the iteration in which SIGTERM came, and ends the training.
 
     Schedulers (Slurm's time limit, a spot machine, ``docker stop``) send it some seconds before they kill. Where
-    gradients are accumulated it waits for the weights' next update, since a checkpoint has no gradients in it.
+    gradients are accumulated it waits for the weights' next update, so that the checkpoint needs no gradients in it.
     """
 
     priority = 'LOWEST'  # after the CheckpointHook
@@ -115,7 +116,7 @@ class InterruptionHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Stop where SIGTERM came to any process."""
-        self.settled = _all_gradients_used(runner)
+        self.settled = all_gradients_used(runner)
         if self.settled and runner.iter + 1 < runner.max_iters and self._any_came(runner.iter + 1):
             self.stop(runner, runner.iter + 1)
 
@@ -148,9 +149,3 @@ class InterruptionHook(Hook):
         came = torch.tensor(int(self.came), device=get_device())
         all_reduce(came, 'max')
         return bool(came.item())
-
-
-def _all_gradients_used(runner: Runner) -> bool:
-    """Not so in the middle of an accumulation: a checkpoint has no gradients in it."""
-    due = getattr(runner.optim_wrapper, 'should_update', None)
-    return due is None or due()

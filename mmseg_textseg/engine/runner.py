@@ -170,9 +170,6 @@ class TextSegRunner(Runner):
     - SIGTERM saves a checkpoint and ends the training.
     - A loss that is no number never reaches the weights (:class:`NonFiniteLossHook`).
 
-    Not in checkpoints, so that a training that uses them is gone on with, but not as if it had not been stopped:
-    gradients of an accumulation (but at SIGTERM), and EPIHook's labels of all processes but the first.
-
     Configs choose it with ``runner_type = 'TextSegRunner'``; ``tools/train.py`` takes it for those that name none.
     """
 
@@ -265,7 +262,7 @@ class TextSegRunner(Runner):
         """
         check_weights(self.model.module if is_model_wrapper(self.model) else self.model)
         self._states.saved = all_gather_object(self._states.loaded or _states())
-        self._kept.saved = all_gather_object(self._kept.collect(self))
+        self._kept.collect(self)
         if not is_main_process():
             return
         if '://' in str(out_dir):  # not a folder of this machine: what whole means is the store's affair

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.hooks import EarlyStoppingHook
 from mmseg.registry import METRICS
-from small_training import VALIDATION, At, Count, Stop, runner_of
+from small_training import VALIDATION, At, Count, Stop, assert_equal, runner_of, state
 
 from mmseg_textseg.engine.kept_states import KEY
 from mmseg_textseg.models.lvit import LVLoss
@@ -106,6 +106,40 @@ def test_a_module_remembers(tmp_path):
     resumed.train()
     assert len(before) == 3
     assert resumed.model.memory.sums == whole.model.memory.sums
+
+
+ACCUMULATING = dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9), accumulative_counts=3))
+
+
+@pytest.mark.parametrize('by_epoch', [False, True])
+def test_the_gradients_of_an_accumulation_are_not_lost(tmp_path, by_epoch):
+    """Saved after 4 and 5 iterations, of which 3 have updated the weights."""
+    settings = dict(ACCUMULATING, by_epoch=by_epoch, interval=1 if by_epoch else 4, length=3 if by_epoch else 10)
+    whole = runner_of(tmp_path / 'whole', **settings)
+    whole.train()
+    broken = runner_of(tmp_path / 'cut', **settings, custom_hooks=[At(6, stop)])
+    with pytest.raises(Stop):
+        broken.train()
+    (saved,) = (tmp_path / 'cut').glob('*_*.pth')
+    kept = torch.load(saved, weights_only=False)[KEY]
+    assert kept['accumulated'] == 3
+    assert kept['gradients'].keys() == dict(whole.model.named_parameters()).keys()
+    resumed = runner_of(tmp_path / 'cut', **settings, resume=True)
+    resumed.train()
+    assert_equal(state(resumed), state(whole))
+
+
+def test_gradients_of_another_accumulation_are_left_out(tmp_path):
+    with pytest.raises(Stop):
+        runner_of(tmp_path, **ACCUMULATING, interval=4, custom_hooks=[At(6, stop)]).train()
+    wrapper = dict(ACCUMULATING['optim_wrapper'], accumulative_counts=2)
+    found = []
+    watch = At(0, None)
+    watch.before_train = lambda runner: found.extend(p.grad for p in runner.model.parameters())
+    resumed = runner_of(tmp_path, optim_wrapper=wrapper, resume=True, custom_hooks=[watch])
+    resumed.train()
+    assert found
+    assert all(gradient is None for gradient in found)
 
 
 def test_weights_to_start_from_bring_no_memory(tmp_path):

@@ -81,6 +81,19 @@ def broken_off(rank: int, folder: Path) -> dict:
     return dict(iterations=runner.iter)
 
 
+ACCUMULATING = dict(SETTINGS, optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1), accumulative_counts=3))
+
+
+def accumulating(rank: int, folder: Path) -> dict:
+    """A training broken off in iteration 8 is gone on with from 5, of which 3 have updated the weights."""
+    whole = trained(runner_of(folder / 'whole', **ACCUMULATING))
+    runner = runner_of(folder / 'cut', **ACCUMULATING)
+    runner.register_hook(At(8, stop))
+    with pytest.raises(Stop):
+        runner.train()
+    return dict(whole=whole, resumed=trained(runner_of(folder / 'cut', **ACCUMULATING, resume=True)))
+
+
 def passing_over(rank: int, folder: Path) -> dict:
     """The loss of the second process alone is no number in its third iteration."""
     hooks = dict(non_finite=dict(type='NonFiniteLossHook', action='skip'))
@@ -104,6 +117,15 @@ def test_sigterm_to_one_stops_both_and_resume_goes_on_as_if_not(tmp_path, whole)
 def test_a_break_in_the_middle_of_an_epoch_is_gone_on_from_the_checkpoint_before(tmp_path, whole):
     assert in_two(tmp_path, broken_off) == [dict(iterations=7)] * 2
     assert_equal(dict(enumerate(in_two(tmp_path, gone_on_with))), dict(enumerate(whole)))
+
+
+def test_gradients_of_an_accumulation_are_those_of_both(tmp_path):
+    """To rounding: the checkpoint has their mean."""
+    for found in in_two(tmp_path, accumulating):
+        whole, resumed = found['whole'], found['resumed']
+        assert whole['counts'] == resumed['counts']
+        for key, value in whole['weights'].items():
+            torch.testing.assert_close(resumed['weights'][key], value, rtol=1e-5, atol=1e-7)
 
 
 def test_both_pass_over_a_loss_of_one_that_is_no_number(tmp_path, whole):
