@@ -249,9 +249,9 @@ def main() -> None:
         model = runner.model
         while hasattr(model, 'module'):  # DDP's and test-time augmentation's wrappers
             model = model.module
-        match_weights(model, checkpoint_weights(args.checkpoint), args.checkpoint)
         if args.text_int8 and getattr(model, 'text_encoder', None) is None:
             raise ConfigError('--text-int8 is for models with a text encoder; this one has none')
+        match_weights(model, checkpoint_weights(args.checkpoint), args.checkpoint)
         if args.fuse or args.text_int8:
             runner.register_hook(RewriteHook(args.fuse, args.text_int8))
         runner.test()

@@ -203,3 +203,14 @@ def test_a_test_with_an_int8_text_encoder(tool, tiny_model, tmp_path, monkeypatc
     plain, rounded = (summary['protocols'] for summary in found)
     for name, values in plain.items():
         assert rounded[name] == pytest.approx(values, abs=0.05), name
+
+
+@pytest.mark.slow
+def test_int8_text_encoder_of_a_model_without_text(tool, tiny_model, tmp_path, monkeypatch, capsys):
+    root = Path(__file__).resolve().parents[2]
+    argv = [root / 'configs/phantom/unet-c16_phantom_96x96.py', tiny_model.checkpoint, '--text-int8']
+    argv += ['--work-dir', tmp_path, '--cfg-options', f'test_dataloader.dataset.data_root={tiny_model.data}']
+    monkeypatch.setattr(sys, 'argv', ['test.py', *map(str, argv)])
+    with pytest.raises(SystemExit) as stop:
+        tool.main()
+    assert '--text-int8 is for models with a text encoder' in str(stop.value) + capsys.readouterr().err
