@@ -245,12 +245,12 @@ def main() -> None:
                 versions=versions(metric),
             )
         runner = Runner.from_cfg(cfg)
-        # The Runner itself would go on with random weights where the checkpoint does not fit.
         model = runner.model
         while hasattr(model, 'module'):  # DDP's and test-time augmentation's wrappers
             model = model.module
         if args.text_int8 and getattr(model, 'text_encoder', None) is None:
             raise ConfigError('--text-int8 is for models with a text encoder; this one has none')
+        # The Runner itself would go on with random weights where the checkpoint does not fit.
         match_weights(model, checkpoint_weights(args.checkpoint), args.checkpoint)
         if args.fuse or args.text_int8:
             runner.register_hook(RewriteHook(args.fuse, args.text_int8))

@@ -1,7 +1,10 @@
 """Exponential pseudo-label iteration (EPI) of LViT (III-B): labels for images that have none, made while training."""
 
+import logging
+
 import torch
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
@@ -15,6 +18,7 @@ from torch.utils.data import Dataset
 
 from ..datasets.transforms.views import MOVING, transform_names
 from ..models.mixing import untouched
+from .runner import TextSegRunner
 
 # A fixed Resize is the same at every visit.
 _MOVES = (*(part for part in MOVING if part not in ('pad', 'rescale', 'resize')), 'randomresize', 'rightangle')
@@ -56,7 +60,14 @@ class EPIHook(Hook):
         self.probabilities: dict[str, Tensor] = {}  # sample_id -> (H, W)
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse pipelines that move pixels at random."""
+        """Refuse pipelines that move pixels at random; tell of a runner that forgets."""
+        if not isinstance(runner, TextSegRunner):
+            print_log(
+                f'checkpoints of {type(runner).__name__} have no pseudo labels, and a training that is resumed makes '
+                'them anew: runner_type = "TextSegRunner" saves them',
+                logger='current',
+                level=logging.WARNING,
+            )
         steps = [step for part in _parts(runner.train_dataloader.dataset) for step in part.pipeline.transforms]
         moving = [
             name for name in dict.fromkeys(transform_names(steps)) if any(part in name.lower() for part in _MOVES)

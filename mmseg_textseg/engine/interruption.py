@@ -38,7 +38,8 @@ class WorkerInit:
     died might hold a lock that the process takes when it stops them, and would wait for, for ever. It ends them itself,
     and they end by themselves when it is gone (both are torch's and multiprocessing's doing).
 
-    Where the system does not tell a signal's sender (macOS, Windows) nothing is changed.
+    Where the system does not tell a signal's sender (macOS, Windows) nothing is changed. A program that a worker starts
+    inherits that SIGTERM is blocked: it is ended with SIGKILL.
 
     Args:
         first: the DataLoader's own ``worker_init_fn``.
@@ -48,18 +49,19 @@ class WorkerInit:
         self.first = first
 
     def __call__(self, worker: int) -> None:
-        if hasattr(signal, 'sigwaitinfo'):
+        # Not its parent: with the start method forkserver that is the server.
+        reader = multiprocessing.parent_process()
+        if reader is not None and hasattr(signal, 'sigwaitinfo'):
             # Blocked, it waits until it is asked for; threads that come later inherit that.
             signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-            threading.Thread(target=_obey_the_reader, name='sigterm', daemon=True).start()
+            threading.Thread(target=_obey, args=(reader.pid, os.getppid()), name='sigterm', daemon=True).start()
         if self.first is not None:
             self.first(worker)
 
 
-def _obey_the_reader() -> None:
-    # Not os.getppid(): with the start method forkserver that is the server.
-    reader = multiprocessing.parent_process().pid
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != reader:
+def _obey(reader: int, parent: int) -> None:
+    """End at a SIGTERM of the reader, or at anybody's when the parent is gone."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != reader and os.getppid() == parent:
         pass
     os._exit(0)  # as torch's own handler does
 
@@ -75,6 +77,7 @@ class InterruptionHook(Hook):
 
     def __init__(self) -> None:
         self.came = False
+        self.agreed = False  # all processes know that it came to one of them
         # Whether what is in the memory now is what an iteration has left; not so in a validation, for which an
         # EMAHook has put other weights into the model.
         self.settled = True
@@ -88,8 +91,8 @@ class InterruptionHook(Hook):
             if os.getpid() != owner:  # a worker, forked with this handler in it
                 os._exit(EXIT_CODE)
             self.came = True
-            # Where the signal went to the whole group the workers are dead as well, of which torch would raise an
-            # error in the middle of an iteration that still has all its data.
+            # Where the signal went to the whole group, workers without WorkerInit's help are dead as well, of which
+            # torch would raise an error in the middle of an iteration that still has all its data.
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
         try:
@@ -116,9 +119,11 @@ class InterruptionHook(Hook):
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Stop where SIGTERM came to any process."""
-        self.settled = all_gradients_used(runner)
-        if self.settled and runner.iter + 1 < runner.max_iters and self._any_came(runner.iter + 1):
-            self.stop(runner, runner.iter + 1)
+        self.settled = True
+        iterations = runner.iter + 1
+        self._agree(iterations)
+        if self.agreed and iterations < runner.max_iters and all_gradients_used(runner):
+            self.stop(runner, iterations)
 
     def died_waiting(self, error: RuntimeError) -> bool:
         """Whether SIGTERM went to the whole group, and this process was waiting for data of a worker that it ended."""
@@ -141,11 +146,10 @@ class InterruptionHook(Hook):
         runner.logger.warning(f'SIGTERM: saved {path} after {iterations} iterations; --resume goes on from there')
         raise TrainingStopped
 
-    def _any_came(self, iterations: int) -> bool:
+    def _agree(self, iterations: int) -> None:
         if get_world_size() == 1:
-            return self.came
-        if iterations % LOOK:
-            return False
-        came = torch.tensor(int(self.came), device=get_device())
-        all_reduce(came, 'max')
-        return bool(came.item())
+            self.agreed = self.came
+        elif iterations % LOOK == 0:
+            came = torch.tensor(int(self.came), device=get_device())
+            all_reduce(came, 'max')
+            self.agreed = bool(came.item())

@@ -1,12 +1,18 @@
 """What a training remembers outside of weights and optimizer, put into the checkpoints that it is gone on from."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
 from mmengine.dist import all_gather_object, all_reduce, get_rank, get_world_size, is_main_process
 from mmengine.hooks import EarlyStoppingHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.utils import apply_to
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
+
+from .optim import steps_itself
 
 KEY = 'mmseg_textseg_kept'
 
@@ -18,34 +24,33 @@ class KeptStates(Hook):
     The state of a module or hook is of its process, and made of tensors, numbers, strings, lists, tuples and dicts,
     which ``weights_only`` reads. Gradients are the mean of those of all processes, which is what these will use.
     Checkpoints without an optimizer, the best ones, which are handed on, have none of this.
-
-    Attributes:
-        saved: the states of each process; set before a checkpoint is saved.
-        gradients: by the parameters' names; set before a checkpoint is saved.
     """
 
     priority = 'HIGHEST'
 
     def __init__(self) -> None:
-        self.saved: list[dict] = []
-        self.gradients: dict[str, Tensor] = {}
+        self._collected: dict | None = None
 
-    def collect(self, runner: Runner) -> None:
-        """All processes have to call it."""
-        states = {name: one.resume_state() for name, one in _remembering(runner)}
-        states = apply_to(states, lambda one: isinstance(one, Tensor), lambda one: one.detach().cpu())
-        self.saved = all_gather_object(states)
-        self.gradients = _gradients(runner)
+    @contextmanager
+    def collected(self, runner: Runner, wanted: bool) -> Iterator[None]:
+        """What a checkpoint that is saved within will have; all processes have to call it."""
+        if wanted:
+            states = {name: one.resume_state() for name, one in _remembering(runner)}
+            states = apply_to(states, lambda one: isinstance(one, Tensor), lambda one: one.detach().cpu())
+            # All processes count the same: they see the same metrics.
+            counts = [(_which(hook), hook.wait_count, hook.best_score) for hook in _early_stopping(runner)]
+            self._collected = dict(states=all_gather_object(states), early_stopping=counts)
+            if gradients := _gradients(runner):
+                self._collected.update(gradients=gradients, accumulation=_accumulation(runner))
+        try:
+            yield
+        finally:
+            self._collected = None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put them in."""
-        if 'optimizer' in checkpoint:
-            # All processes count the same: they see the same metrics.
-            counts = [(_which(hook), hook.wait_count, hook.best_score) for hook in _early_stopping(runner)]
-            checkpoint[KEY] = dict(states=self.saved, early_stopping=counts)
-            if self.gradients:
-                checkpoint[KEY].update(gradients=self.gradients, accumulated=_accumulated(runner))
-        self.gradients = {}
+        if self._collected is not None:
+            checkpoint[KEY] = self._collected
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Take them from the run that is gone on with."""
@@ -72,19 +77,20 @@ class KeptStates(Hook):
 
 
 def all_gradients_used(runner: Runner) -> bool:
-    """Not so in the middle of an accumulation."""
-    due = getattr(runner.optim_wrapper, 'should_update', None)
-    return due is None or due()
+    """Not so in the middle of an accumulation; always where there are several optimizers."""
+    wrapper = runner.optim_wrapper
+    return not steps_itself(wrapper) or wrapper.should_update()
 
 
 def _remembering(runner: Runner) -> list[tuple]:
     """Names and modules, then hooks."""
     modules = [(name, one) for name, one in _model(runner).named_modules() if hasattr(one, 'resume_state')]
-    return modules + [(f'hook {type(one).__name__}', one) for one in runner.hooks if hasattr(one, 'resume_state')]
+    hooks = [one for one in runner.hooks if hasattr(one, 'resume_state')]
+    return modules + [(f'{type(one).__name__} (hook {number})', one) for number, one in enumerate(hooks)]
 
 
 def _gradients(runner: Runner) -> dict[str, Tensor]:
-    """On the CPU; empty where the weights' last update has used them all."""
+    """By the parameters' names, in the first process alone; empty where the weights' last update has used them all."""
     if all_gradients_used(runner) or not _has_whole_gradients(runner):
         return {}
     parameters = dict(_model(runner).named_parameters())
@@ -93,25 +99,40 @@ def _gradients(runner: Runner) -> dict[str, Tensor]:
     found = {}
     for name, parameter in parameters.items():
         if name in there:
-            mean = parameter.new_zeros(parameter.shape) if parameter.grad is None else parameter.grad.clone()
+            # In one order of elements in all processes, whatever a parameter's or a gradient's is.
+            mean = torch.zeros_like(parameter, memory_format=torch.contiguous_format)
+            if parameter.grad is not None:
+                mean.copy_(parameter.grad)
             all_reduce(mean, 'mean')
             if is_main_process():  # which writes the file
                 found[name] = mean.cpu()
+    if not hasattr(runner.optim_wrapper, 'loss_scaler') and not all(value.isfinite().all() for value in found.values()):
+        runner.logger.warning('gradients are not finite: the checkpoint has none of this accumulation')
+        return {}
     return found
 
 
 def _put_gradients(runner: Runner, kept: dict) -> None:
-    if kept['accumulated'] != _accumulated(runner) or not _has_whole_gradients(runner):
-        runner.logger.warning('the gradients in the checkpoint are of another accumulation: they are left out')
+    if not steps_itself(runner.optim_wrapper):  # or not built: no training
+        return
+    if kept['accumulation'] != _accumulation(runner) or not _has_whole_gradients(runner):
+        runner.logger.warning(
+            'the gradients in the checkpoint are of another accumulation, precision or sharding: they are left out'
+        )
         return
     for name, parameter in _model(runner).named_parameters():
         if name in kept['gradients']:
-            parameter.grad = kept['gradients'][name].to(parameter)
-    runner.logger.info('the gradients of the accumulation that the checkpoint was saved in are in it: none is lost')
+            parameter.grad = torch.empty_like(parameter).copy_(kept['gradients'][name])
+    runner.logger.info(
+        'the checkpoint has the gradients of the accumulation that it was saved in: that "the gradient of some '
+        'iterations is lost" (mmengine) is not so'
+    )
 
 
-def _accumulated(runner: Runner) -> int:
-    return runner.optim_wrapper._accumulative_counts
+def _accumulation(runner: Runner) -> dict:
+    """What gradients have to fit to."""
+    wrapper = runner.optim_wrapper
+    return dict(iterations=wrapper._accumulative_counts, scaled=hasattr(wrapper, 'loss_scaler'))
 
 
 def _has_whole_gradients(runner: Runner) -> bool:
@@ -119,7 +140,7 @@ def _has_whole_gradients(runner: Runner) -> bool:
     return get_world_size() == 1 or isinstance(runner.model, DistributedDataParallel)
 
 
-def _model(runner: Runner):
+def _model(runner: Runner) -> nn.Module:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 

@@ -5,13 +5,13 @@ from pathlib import Path
 import torch
 from mmengine.dist import all_reduce, get_rank
 from mmengine.hooks import Hook
-from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmengine.utils import apply_to
 from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ..fileio import whole_file
+from .optim import steps_itself
 
 ACTIONS = ('stop', 'skip')
 
@@ -27,7 +27,8 @@ class NonFiniteLossHook(Hook):
     The batch goes to ``work_dir/non_finite/iter_<n>_rank_<r>.pth`` (images as they came from the pipeline, names,
     sentences, masks, loss; with accumulated gradients all batches since the last step), to be read with
     ``torch.load(..., weights_only=True)``. All processes do as one. Where gradients are scaled (float16) the scaler
-    itself looks at them, and lowers its scale, so here it is the loss alone.
+    itself looks at them, and lowers its scale, so here it is the loss alone. Several optimizers
+    (``OptimWrapperDict``) are not looked at.
 
     Args:
         action: ``'stop'`` ends the training; ``'skip'`` goes on with the next batch.
@@ -45,6 +46,7 @@ class NonFiniteLossHook(Hook):
         self.action = action
         self.max_skips = max_skips
         self.in_a_row = 0
+        self.looks = False
         # Since the last step.
         self.batches: list[dict] = []
         self.losses: list[Tensor] = []
@@ -53,7 +55,8 @@ class NonFiniteLossHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Put the look before the optimizer wrapper's step."""
         wrapper = runner.optim_wrapper
-        if not isinstance(wrapper, OptimWrapper):  # several, stepped by the model's own train_step
+        self.looks = steps_itself(wrapper)
+        if not self.looks:
             return
         update, step = wrapper.update_params, wrapper.step
 
@@ -74,6 +77,8 @@ class NonFiniteLossHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | None = None) -> None:
         """Keep the batch in sight, and what the forward pass itself changes: running means and variances."""
+        if not self.looks:
+            return
         self.batches.append(data_batch)
         if self.action == 'skip' and not self.buffers:
             self.buffers = {name: value.clone() for name, value in runner.model.named_buffers()}

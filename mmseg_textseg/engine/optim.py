@@ -1,9 +1,9 @@
-"""Mixed precision where there is no accelerator."""
+"""Optimizer wrappers: mixed precision where there is no accelerator; which of them step one optimizer."""
 
 from contextlib import contextmanager
 
 import torch
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.registry import OPTIM_WRAPPERS
 from torch import nn
 
@@ -21,3 +21,8 @@ class BFloat16OptimWrapper(OptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, dtype=torch.bfloat16):
             yield
+
+
+def steps_itself(wrapper) -> bool:
+    """Whether it steps one optimizer; several (``OptimWrapperDict``) are stepped by the model's own ``train_step``."""
+    return isinstance(wrapper, OptimWrapper) and not isinstance(wrapper, OptimWrapperDict)

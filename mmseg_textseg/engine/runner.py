@@ -248,12 +248,13 @@ class TextSegRunner(Runner):
             try:
                 return super().train()
             except RuntimeError as error:
-                # Workers that a SIGTERM to the whole group ended, while this process waited for their data.
+                # Workers that a SIGTERM to the whole group ended, while this process waited for their data: WorkerInit
+                # prevents it where the system tells a signal's sender, and once they have begun.
                 if not self._interruption.died_waiting(error):
                     raise
                 self._interruption.stop(self, self.iter)
 
-    def save_checkpoint(self, out_dir: str, filename: str, *args, **kwargs) -> None:
+    def save_checkpoint(self, out_dir: str, filename: str, *args, save_optimizer: bool = True, **kwargs) -> None:
         """mmengine's, whole or not at all, with the generators' states of all processes, which all have to call it.
 
         Raises:
@@ -261,10 +262,12 @@ class TextSegRunner(Runner):
             NonFiniteError: the weights are not finite.
         """
         check_weights(self.model.module if is_model_wrapper(self.model) else self.model)
-        self._states.saved = all_gather_object(self._states.loaded or _states())
-        self._kept.collect(self)
-        if not is_main_process():
-            return
+        with self._kept.collected(self, save_optimizer):
+            self._states.saved = all_gather_object(self._states.loaded or _states())
+            if is_main_process():
+                self._save(out_dir, filename, *args, save_optimizer=save_optimizer, **kwargs)
+
+    def _save(self, out_dir: str, filename: str, *args, **kwargs) -> None:
         if '://' in str(out_dir):  # not a folder of this machine: what whole means is the store's affair
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return

@@ -1,12 +1,16 @@
 """What a training remembers outside of weights and optimizer is there when it is gone on with."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from mmengine.hooks import EarlyStoppingHook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmseg.registry import METRICS
-from small_training import VALIDATION, At, Count, Stop, assert_equal, runner_of, state
+from small_training import VALIDATION, At, Count, SmallModel, Stop, assert_equal, runner_of, state
 
 from mmseg_textseg.engine.kept_states import KEY
+from mmseg_textseg.engine.non_finite import NonFiniteLossHook
 from mmseg_textseg.models.lvit import LVLoss
 
 SCORES = [1, 2, 2, 2, 2, 2, 2, 2]  # the third in a row without a better one is that of epoch 5
@@ -122,24 +126,89 @@ def test_the_gradients_of_an_accumulation_are_not_lost(tmp_path, by_epoch):
         broken.train()
     (saved,) = (tmp_path / 'cut').glob('*_*.pth')
     kept = torch.load(saved, weights_only=False)[KEY]
-    assert kept['accumulated'] == 3
+    assert kept['accumulation'] == dict(iterations=3, scaled=False)
     assert kept['gradients'].keys() == dict(whole.model.named_parameters()).keys()
     resumed = runner_of(tmp_path / 'cut', **settings, resume=True)
     resumed.train()
     assert_equal(state(resumed), state(whole))
 
 
-def test_gradients_of_another_accumulation_are_left_out(tmp_path):
+def broken_off(folder, **settings):
+    """In the middle of its second accumulation, of iterations 4 to 6, with a checkpoint of iteration 4."""
     with pytest.raises(Stop):
-        runner_of(tmp_path, **ACCUMULATING, interval=4, custom_hooks=[At(6, stop)]).train()
-    wrapper = dict(ACCUMULATING['optim_wrapper'], accumulative_counts=2)
+        runner_of(folder, **ACCUMULATING, interval=4, custom_hooks=[At(5, stop)], **settings).train()
+
+
+def gradients_at_the_start(folder, **settings):
+    """Of a training that is gone on with."""
     found = []
     watch = At(0, None)
     watch.before_train = lambda runner: found.extend(p.grad for p in runner.model.parameters())
-    resumed = runner_of(tmp_path, optim_wrapper=wrapper, resume=True, custom_hooks=[watch])
-    resumed.train()
+    runner_of(folder, resume=True, custom_hooks=[watch], **{**ACCUMULATING, **settings}).train()
     assert found
-    assert all(gradient is None for gradient in found)
+    return [gradient is not None for gradient in found]
+
+
+def test_gradients_of_another_accumulation_are_left_out(tmp_path):
+    broken_off(tmp_path)
+    assert all(gradients_at_the_start(tmp_path, length=5))
+    broken_off(tmp_path / 'b')
+    wrapper = dict(ACCUMULATING['optim_wrapper'], accumulative_counts=2)
+    assert not any(gradients_at_the_start(tmp_path / 'b', optim_wrapper=wrapper))
+
+
+def test_gradients_of_another_scale_are_left_out(tmp_path):
+    """Half precision multiplies them by thousands."""
+    broken_off(tmp_path)
+    saved = tmp_path / 'iter_4.pth'
+    checkpoint = torch.load(saved, weights_only=False)
+    checkpoint[KEY]['accumulation']['scaled'] = True
+    torch.save(checkpoint, saved)
+    assert not any(gradients_at_the_start(tmp_path))
+
+
+def test_gradients_that_are_not_finite_are_not_saved(tmp_path):
+    """The training that goes on would stop at them again, and name batches that have done nothing."""
+    broken_off(tmp_path, model=dict(type='SmallModel', bad_at=(4,)))
+    assert 'gradients' not in torch.load(tmp_path / 'iter_4.pth', weights_only=False)[KEY]
+    runner_of(tmp_path, **ACCUMULATING, resume=True).train()
+
+
+class TwoOptimizers(SmallModel):
+    def train_step(self, data, optim_wrapper):
+        losses = self(**self.data_preprocessor(data, True), mode='loss')
+        for one in optim_wrapper.values():
+            one.zero_grad()
+        losses['loss'].backward()
+        for one in optim_wrapper.values():
+            one.step()
+        return losses
+
+
+def test_several_optimizers_go_on_too(tmp_path):
+    """They are the model's affair: no accumulation, no batches kept to look at."""
+
+    def runner(folder, **settings):
+        model = TwoOptimizers()
+        wrappers = {
+            name: OptimWrapper(torch.optim.SGD(model.layers[layer].parameters(), lr=0.01, momentum=0.9))
+            for name, layer in (('first', 0), ('last', 3))
+        }
+        return runner_of(folder, model=model, optim_wrapper=OptimWrapperDict(**wrappers), **settings)
+
+    torch.manual_seed(0)
+    whole = runner(tmp_path / 'whole')
+    start = deepcopy(whole.model.state_dict())
+    whole.train()
+    broken = runner(tmp_path / 'cut', custom_hooks=[At(6, stop)])
+    broken.model.load_state_dict(start)
+    with pytest.raises(Stop):
+        broken.train()
+    (hook,) = (hook for hook in broken.hooks if isinstance(hook, NonFiniteLossHook))
+    assert hook.batches == []
+    resumed = runner(tmp_path / 'cut', resume=True)
+    resumed.train()
+    assert_equal(resumed.model.state_dict(), whole.model.state_dict())
 
 
 def test_weights_to_start_from_bring_no_memory(tmp_path):

@@ -69,15 +69,18 @@ def test_stopped_with_their_workers(tmp_path):
         work_dir = tmp_path / f'run{attempt}'
         child = os.fork()
         if not child:
-            os.setsid()
+            code = 1
             try:
+                os.setsid()
                 runner = runner_of(work_dir, **settings)
                 (work_dir / 'ready').touch()
                 runner.train()
             except SystemExit as stopped:
-                os._exit(stopped.code)
-            os._exit(1)
+                code = stopped.code
+            finally:
+                os._exit(code)
         while not (work_dir / 'ready').exists():
+            assert os.waitpid(child, os.WNOHANG) == (0, 0)
             time.sleep(0.01)
         time.sleep(draws.uniform(0.4, 0.8))
         subprocess.run(['kill', '-TERM', '--', f'-{child}'], check=True)

@@ -5,15 +5,21 @@ import signal
 import sys
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from small_training import At, Stop, assert_equal, runner_of, state
 from test_kept_states import early_stopping_runner, stop
+from torch import nn
 
 from mmseg_textseg.engine.interruption import TrainingStopped
+from mmseg_textseg.engine.kept_states import _gradients
 
 pytestmark = [
     pytest.mark.slow,
@@ -94,6 +100,40 @@ def accumulating(rank: int, folder: Path) -> dict:
     return dict(whole=whole, resumed=trained(runner_of(folder / 'cut', **ACCUMULATING, resume=True)))
 
 
+class Remembering(Hook):
+    """The rank, and the iterations that it saw."""
+
+    def __init__(self, rank):
+        self.rank, self.seen, self.found = rank, 0, None
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        self.seen += 1
+
+    def resume_state(self):
+        return dict(rank=self.rank, seen=self.seen)
+
+    def resume_from(self, state):
+        self.found, self.seen = state['rank'], state['seen']
+
+
+def remembering(rank: int, folder: Path) -> dict:
+    runner_of(folder, **SETTINGS, custom_hooks=[Remembering(rank), Remembering(rank + 10)]).train()
+    dist.barrier()  # the first one saves
+    hooks = [Remembering(rank), Remembering(rank)]
+    runner_of(folder, **{**SETTINGS, 'length': 4}, custom_hooks=hooks, resume=True).train()
+    return [(hook.found, hook.seen) for hook in hooks]
+
+
+def other_order(rank: int, folder: Path) -> dict:
+    """A weight whose elements lie in another order than their indices, with a gradient in the second process alone."""
+    layer = nn.Conv2d(3, 2, 2).to(memory_format=torch.channels_last)
+    wrapper = OptimWrapper(torch.optim.SGD(layer.parameters(), lr=1), accumulative_counts=3)
+    wrapper._inner_count = 1
+    if rank:
+        layer.weight.grad = torch.arange(24.0).view(2, 3, 2, 2).to(memory_format=torch.channels_last)
+    return _gradients(SimpleNamespace(model=MMDistributedDataParallel(layer), optim_wrapper=wrapper))
+
+
 def passing_over(rank: int, folder: Path) -> dict:
     """The loss of the second process alone is no number in its third iteration."""
     hooks = dict(non_finite=dict(type='NonFiniteLossHook', action='skip'))
@@ -126,6 +166,16 @@ def test_gradients_of_an_accumulation_are_those_of_both(tmp_path):
         assert whole['counts'] == resumed['counts']
         for key, value in whole['weights'].items():
             torch.testing.assert_close(resumed['weights'][key], value, rtol=1e-5, atol=1e-7)
+
+
+def test_gradients_are_meant_element_by_element(tmp_path):
+    first, second = in_two(tmp_path, other_order)
+    assert second == {}
+    assert torch.equal(first['weight'], torch.arange(24.0).view(2, 3, 2, 2) / 2)
+
+
+def test_each_hook_remembers_its_own(tmp_path):
+    assert in_two(tmp_path, remembering) == [[(0, 20), (10, 20)], [(1, 20), (11, 20)]]
 
 
 def test_both_pass_over_a_loss_of_one_that_is_no_number(tmp_path, whole):
