@@ -1,5 +1,6 @@
 """A training of a few dozen weights: noise in the data, dropout in the model, momentum in the optimizer."""
 
+import multiprocessing
 import random
 
 import numpy as np
@@ -12,6 +13,9 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from mmseg_textseg.engine import TextSegRunner
+
+# Of the tests' processes that are not forked from here: each would import it anew.
+multiprocessing.set_forkserver_preload(['mmseg_textseg.engine'])
 
 
 @DATASETS.register_module(force=True)

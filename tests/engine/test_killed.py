@@ -6,10 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
+from pathlib import Path
 
 import pytest
 import torch
-from small_training import assert_equal, runner_of, state
+from small_training import At, assert_equal, runner_of, state
 
 from mmseg_textseg.engine import find_whole_checkpoint
 
@@ -72,17 +74,19 @@ def test_stopped_with_their_workers(tmp_path):
             code = 1
             try:
                 os.setsid()
-                runner = runner_of(work_dir, **settings)
-                (work_dir / 'ready').touch()
-                runner.train()
+                # A batch of each worker: both have begun.
+                begun = At(2, lambda runner: (Path(runner.work_dir) / 'ready').touch())
+                runner_of(work_dir, **settings, custom_hooks=[begun]).train()
             except SystemExit as stopped:
                 code = stopped.code
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(code)
         while not (work_dir / 'ready').exists():
             assert os.waitpid(child, os.WNOHANG) == (0, 0)
             time.sleep(0.01)
-        time.sleep(draws.uniform(0.4, 0.8))
+        time.sleep(draws.uniform(0, 0.4))
         subprocess.run(['kill', '-TERM', '--', f'-{child}'], check=True)
         _, status = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(status) == 143
