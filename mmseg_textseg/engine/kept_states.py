@@ -12,7 +12,7 @@ from mmengine.utils import apply_to
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from .optim import steps_itself
+from .optim import steps_one_optimizer
 
 KEY = 'mmseg_textseg_kept'
 
@@ -79,7 +79,7 @@ class KeptStates(Hook):
 def all_gradients_used(runner: Runner) -> bool:
     """Not so in the middle of an accumulation; always where there are several optimizers."""
     wrapper = runner.optim_wrapper
-    return not steps_itself(wrapper) or wrapper.should_update()
+    return not steps_one_optimizer(wrapper) or wrapper.should_update()
 
 
 def _remembering(runner: Runner) -> list[tuple]:
@@ -113,7 +113,7 @@ def _gradients(runner: Runner) -> dict[str, Tensor]:
 
 
 def _put_gradients(runner: Runner, kept: dict) -> None:
-    if not steps_itself(runner.optim_wrapper):  # or not built: no training
+    if not steps_one_optimizer(runner.optim_wrapper):  # or not built: no training
         return
     if kept['accumulation'] != _accumulation(runner) or not _has_whole_gradients(runner):
         runner.logger.warning(

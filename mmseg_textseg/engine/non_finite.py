@@ -11,7 +11,7 @@ from mmseg.registry import HOOKS
 from torch import Tensor
 
 from ..fileio import whole_file
-from .optim import steps_itself
+from .optim import steps_one_optimizer
 
 ACTIONS = ('stop', 'skip')
 
@@ -55,7 +55,7 @@ class NonFiniteLossHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Put the look before the optimizer wrapper's step."""
         wrapper = runner.optim_wrapper
-        self.looks = steps_itself(wrapper)
+        self.looks = steps_one_optimizer(wrapper)
         if not self.looks:
             return
         update, step = wrapper.update_params, wrapper.step

@@ -23,6 +23,6 @@ class BFloat16OptimWrapper(OptimWrapper):
             yield
 
 
-def steps_itself(wrapper) -> bool:
-    """Whether it steps one optimizer; several (``OptimWrapperDict``) are stepped by the model's own ``train_step``."""
+def steps_one_optimizer(wrapper) -> bool:
+    """Several (``OptimWrapperDict``) are stepped by the model's own ``train_step``."""
     return isinstance(wrapper, OptimWrapper) and not isinstance(wrapper, OptimWrapperDict)
